@@ -1,0 +1,123 @@
+"""The nouns of the service, in one place: read this file first.
+
+An **actor** drives an arm. At each tick it takes an `Observation`, an action comes from the policy
+(`select_action`) or from the operator who has taken over, the arm executes it, and a `Step` records
+what was seen and what was *executed*. Steps travel to the **learner**, which keeps them in its
+experience store, replays them as transitions, and publishes policy snapshots that the actor swaps in
+between two ticks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.contract import Contract
+from policy.errors import InvalidExperience
+
+
+class Source(IntEnum):
+    """Who chose an action. Equal to `nudge.v1.Source` on the wire; 0 is never used."""
+
+    POLICY = 1
+    HUMAN = 2  # an intervention: the operator took over from the policy
+    DEMO = 3  # the operator drove the whole episode, before or beside training
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen right before acting.
+
+    frames: camera name -> uint8 RGB (size_px, size_px, 3)
+    proprioception: float32 (P,), in the contract's order and units, not normalised
+    sim_only: float32 (S,), empty on a real arm; never an input of a policy
+    """
+
+    frames: dict[str, NDArray[np.uint8]]
+    proprioception: NDArray[np.float32]
+    sim_only: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StepId:
+    """Where a step stands: (session, episode, step) is unique for ever; insertion is idempotent on it."""
+
+    session: str
+    episode: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tick: what was seen, what was executed, what came of it.
+
+    action: float32 (A,), as executed after safety clipping, in the policy's units (-1..1)
+    terminated: the task ended here (success or failure); nothing is bootstrapped from it
+    truncated: the episode was cut here (time-out, operator); values are bootstrapped from `final`
+    final: the observation after the last step of an episode; None on every other step
+    """
+
+    id: StepId
+    observation: Observation
+    action: NDArray[np.float32]
+    source: Source
+    reward: float
+    terminated: bool
+    truncated: bool
+    policy_version: int
+    monotonic_ns: int
+    wall_ns: int
+    final: Observation | None = None
+
+    @property
+    def last(self) -> bool:
+        """True on the last step of an episode."""
+        return self.terminated or self.truncated
+
+
+def check_observation(observation: Observation, contract: Contract) -> None:
+    """Raise `InvalidExperience` unless the observation is one that the contract describes."""
+    names, expected = set(observation.frames), {camera.name for camera in contract.cameras}
+    if names != expected:
+        raise InvalidExperience(f"observation: got cameras {sorted(names)}, the contract has {sorted(expected)}")
+    for camera in contract.cameras:
+        frame = observation.frames[camera.name]
+        shape = (camera.size_px, camera.size_px, 3)
+        if frame.shape != shape or frame.dtype != np.uint8:
+            raise InvalidExperience(
+                f"camera {camera.name!r}: got {frame.dtype} {frame.shape}, the contract has uint8 {shape}"
+            )
+    _check_vector("proprioception", observation.proprioception, len(contract.proprioception))
+    _check_vector("sim_only", observation.sim_only, len(contract.sim_only))
+
+
+def check_step(step: Step, contract: Contract) -> None:
+    """Raise `InvalidExperience` unless the step is one that the contract allows."""
+    check_observation(step.observation, contract)
+    _check_vector("action", step.action, len(contract.action))
+    beyond = np.abs(step.action) > 1.0 + 1e-5
+    if beyond.any():
+        index = int(np.argmax(beyond))
+        raise InvalidExperience(
+            f"action {contract.action[index].name!r} of {step.id}: got {step.action[index]:.4f}, "
+            f"a policy speaks -1..1; store actions as executed, in the policy's units"
+        )
+    if not np.isfinite(step.reward):
+        raise InvalidExperience(f"reward of {step.id}: got {step.reward}, expected a finite number")
+    if step.last != (step.final is not None):
+        raise InvalidExperience(
+            f"{step.id}: the last step of an episode, and only it, carries the final observation; got "
+            f"terminated={step.terminated}, truncated={step.truncated}, final {'present' if step.final else 'absent'}"
+        )
+    if step.final is not None:
+        check_observation(step.final, contract)
+
+
+def _check_vector(name: str, value: NDArray[np.float32], length: int) -> None:
+    if value.shape != (length,) or value.dtype != np.float32:
+        raise InvalidExperience(f"{name}: got {value.dtype} {value.shape}, the contract has float32 ({length},)")
+    if not np.isfinite(value).all():
+        raise InvalidExperience(f"{name}: got {value}, expected finite numbers only")
