@@ -1,0 +1,132 @@
+"""The Gymnasium environment: an arm, the controller and a task, one control period a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.contract import Contract
+from policy.preprocess import preprocess_frame
+from robot.arm import Arm, ArmReading
+from robot.controller import EndEffectorController
+from robot.settings import ArmSettings, TaskSettings
+from robot.sim import SimArm, sim_contract
+from robot.task import CubePose, GraspLift, Start
+
+# No joint turns and no tool moves by more [rad, m]: finite, because Gymnasium asks for finite spaces.
+BOUND = 10.0
+
+GymObservation = dict[str, NDArray[Any]]
+
+
+class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
+    """Grasp-and-lift on a SO-101.
+
+    Observation: one uint8 RGB frame per camera of the contract, and `proprioception` float32 (P,) in the contract's
+    units. Action: float32 (A,) of -1..1. Reward: 1 once, at success, which terminates; a time-out truncates.
+    `info` holds `executed` (the action after clipping), `success`, and `sim_only` (what only a simulator knows).
+    `reset(options={"start": Start})` chooses a start instead of drawing one; `place_cube` puts the cube there: the
+    simulator at once, a person by hand.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  # Gymnasium's own way
+
+    def __init__(
+        self,
+        arm: Arm,
+        contract: Contract,
+        arm_settings: ArmSettings,
+        task_settings: TaskSettings,
+        place_cube: Callable[[CubePose], None],
+    ) -> None:
+        self.render_mode = "rgb_array"
+        self._arm = arm
+        self._place_cube = place_cube
+        self._contract = contract
+        self._task = GraspLift(task_settings)
+        self._controller = EndEffectorController(arm_settings.controller, contract.action_scale)
+        self._steps = 0
+        self._reading: ArmReading | None = None
+        spaces: dict[str, gymnasium.Space[Any]] = {
+            camera.name: gymnasium.spaces.Box(0, 255, (camera.size_px, camera.size_px, 3), np.uint8)
+            for camera in contract.cameras
+        }
+        spaces["proprioception"] = gymnasium.spaces.Box(-BOUND, BOUND, (len(contract.proprioception),), np.float32)
+        self.observation_space = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]  # Gymnasium's own typing
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(contract.action),), np.float32)
+
+    @property
+    def arm(self) -> Arm:
+        """The arm that is driven."""
+        return self._arm
+
+    @property
+    def task(self) -> GraspLift:
+        """The task, for those who need its settings."""
+        return self._task
+
+    @property
+    def clamps(self) -> dict[str, int]:
+        """How often the safety guard changed a target, by limit and joint."""
+        return dict(self._controller.guard.clamps)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[GymObservation, dict[str, Any]]:
+        """Bring arm and cube to a start: `options["start"]`, or a random one."""
+        super().reset(seed=seed)
+        start: Start = (options or {}).get("start") or self._task.draw_start(self.np_random)
+        self._place_cube(start.cube)
+        self._arm.reset(self._controller.joints_at(start.tool_m, self._task.settings.start_gripper_rad))
+        reading = self._read()
+        self._controller.begin(reading.joint_rad)
+        self._task.begin(reading.sim_only)
+        self._steps = 0
+        return self._observation(reading), {"sim_only": reading.sim_only, "success": False}
+
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[GymObservation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Execute one action for one control period."""
+        if self._reading is None:
+            raise gymnasium.error.ResetNeeded("step: the environment has not been reset; call reset() first")
+        targets, executed = self._controller.apply(action, self._reading.joint_rad)
+        self._arm.command(targets)
+        reading = self._read()
+        self._steps += 1
+        success = self._task.succeeded(reading.sim_only)
+        truncated = not success and self._steps >= self._task.settings.max_episode_steps
+        info = {"sim_only": reading.sim_only, "success": success, "executed": executed}
+        return self._observation(reading), float(success), success, truncated, info
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]  # Gymnasium allows lists, we return one frame
+        """What the first camera sees."""
+        if self._reading is None:
+            raise gymnasium.error.ResetNeeded("render: the environment has not been reset; call reset() first")
+        return self._reading.frames[self._contract.cameras[0].name]
+
+    def close(self) -> None:
+        """Park and free the arm."""
+        self._arm.close()
+
+    def _read(self) -> ArmReading:
+        self._reading = self._arm.read()
+        return self._reading
+
+    def _observation(self, reading: ArmReading) -> GymObservation:
+        observation: GymObservation = {
+            camera.name: preprocess_frame(reading.frames[camera.name], camera) for camera in self._contract.cameras
+        }
+        observation["proprioception"] = self._controller.proprioception(reading.joint_rad)
+        return observation
+
+
+def make_env(contract: Contract, arm: ArmSettings, task: TaskSettings, seed: int) -> ArmEnv:
+    """The environment with the arm that the settings name."""
+    sim_contract(contract.control_hz).require_equal(contract, "the simulated arm", "the settings")
+    simulated = SimArm(contract.control_hz, arm.randomisation, seed)
+    return ArmEnv(simulated, contract, arm, task, simulated.place_cube)

@@ -1,0 +1,128 @@
+"""The simulated arm: MuJoCo moves the Menagerie SO-101, with the same interface and rate as the real one."""
+
+from __future__ import annotations
+
+import math
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.contract import Camera, Contract, Crop, Dimension
+from robot.arm import JOINT_NAMES, ArmReading
+from robot.contract import so101_contract
+from robot.errors import ArmError, SceneError
+from robot.randomisation import Randomisation
+from robot.scene import CUBE_HALF_M, FRAME_PX, FRONT_CAMERA, WRIST_CAMERA, build_scene
+from robot.settings import RandomisationSettings
+from robot.task import CUBE_STATE, CubePose
+
+SUBSTEP_S = 0.005
+# The command ramps over this share of the period, as a servo's own speed limit would have it.
+RAMP_SHARE = 0.8
+
+
+def sim_contract(control_hz: float = 10.0) -> Contract:
+    """The contract of the simulated arm: wrist and front camera at 128x128, uncropped, and the pose of the cube."""
+    crop = Crop(top=0, left=0, height=FRAME_PX, width=FRAME_PX)
+    cameras = tuple(
+        Camera(name=name, native_height_px=FRAME_PX, native_width_px=FRAME_PX, crop=crop, size_px=FRAME_PX)
+        for name in (WRIST_CAMERA, FRONT_CAMERA)
+    )
+    position = tuple(Dimension(name=name, unit="m", low=-0.5, high=0.5) for name in CUBE_STATE[:3])
+    yaw = Dimension(name=CUBE_STATE[3], unit="rad", low=-math.pi, high=math.pi)
+    held = Dimension(name=CUBE_STATE[4], unit="1", low=0, high=1)
+    return so101_contract(cameras, sim_only=(*position, yaw, held), control_hz=control_hz)
+
+
+class SimArm:
+    """A SO-101, a table and a cube in MuJoCo. All calls from one thread: it owns an EGL context."""
+
+    def __init__(self, control_hz: float, randomisation: RandomisationSettings, seed: int) -> None:
+        substeps = 1.0 / control_hz / SUBSTEP_S
+        if abs(substeps - round(substeps)) > 1e-6:
+            raise SceneError(
+                f"control rate: got {control_hz} Hz, expected a period that is a whole number of {SUBSTEP_S} s physics "
+                f"steps, such as 10, 20 or 25 Hz"
+            )
+        self._substeps = round(substeps)
+        self.model = build_scene()
+        self.model.opt.timestep = SUBSTEP_S
+        self.data = mujoco.MjData(self.model)
+        self._generator = np.random.default_rng(seed)
+        self._randomisation = Randomisation(self.model, randomisation)
+        self._renderer: mujoco.Renderer | None = mujoco.Renderer(self.model, FRAME_PX, FRAME_PX)
+        self._qpos = np.array([self.model.joint(name).qposadr[0] for name in JOINT_NAMES])
+        self._actuators = np.array([self.model.actuator(name).id for name in JOINT_NAMES])
+        self._cube_qpos = self.model.joint("cube").qposadr[0]
+        self._cube_geom = self.model.geom("cube").id
+        self._cube_pose = CubePose(0.25, 0.0, 0.0)
+        self._jaw_geoms = (self._geoms_of("gripper"), self._geoms_of("moving_jaw_so101_v1"))
+
+    def place_cube(self, pose: CubePose) -> None:
+        """Where the cube will lie after the next reset."""
+        self._cube_pose = pose
+
+    def reset(self, joint_target_rad: NDArray[np.float64]) -> None:
+        """Put arm and cube where they belong, at rest; a simulated arm need not travel."""
+        mujoco.mj_resetData(self.model, self.data)
+        self._randomisation.apply(self._generator)
+        self.data.qpos[self._qpos] = joint_target_rad
+        self.data.ctrl[self._actuators] = joint_target_rad
+        pose = self._cube_pose
+        half = pose.yaw_rad / 2
+        self.data.qpos[self._cube_qpos : self._cube_qpos + 7] = (
+            *(pose.x_m, pose.y_m, CUBE_HALF_M),
+            *(math.cos(half), 0.0, 0.0, math.sin(half)),
+        )
+        mujoco.mj_forward(self.model, self.data)
+
+    def command(self, joint_target_rad: NDArray[np.float64]) -> None:
+        """Ramp to joint targets (6,) [rad] and simulate one control period."""
+        start = self.data.ctrl[self._actuators].copy()
+        ramp_steps = max(1, round(self._substeps * RAMP_SHARE))
+        for substep in range(self._substeps):
+            share = min(1.0, (substep + 1) / ramp_steps)
+            self.data.ctrl[self._actuators] = start + share * (joint_target_rad - start)
+            mujoco.mj_step(self.model, self.data)
+
+    def read(self) -> ArmReading:
+        """Joints, fresh frames, and what only the simulator knows."""
+        return ArmReading(self.data.qpos[self._qpos].copy(), self._render(), self._sim_only())
+
+    def close(self) -> None:
+        """Free the EGL context."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def render(self, camera: str, size_px: int) -> NDArray[np.uint8]:
+        """A picture for people, (size_px, size_px, 3) uint8 RGB; slow, never an input of a policy."""
+        with mujoco.Renderer(self.model, size_px, size_px) as renderer:
+            return _picture(renderer, self.data, camera)
+
+    def _render(self) -> dict[str, NDArray[np.uint8]]:
+        if self._renderer is None:
+            raise ArmError("simulated arm: it has been closed; make a new one")
+        return {name: _picture(self._renderer, self.data, name) for name in (WRIST_CAMERA, FRONT_CAMERA)}
+
+    def _sim_only(self) -> NDArray[np.float32]:
+        x, y, z, w, i, j, k = self.data.qpos[self._cube_qpos : self._cube_qpos + 7]
+        yaw = math.atan2(2 * (w * k + i * j), 1 - 2 * (j * j + k * k))
+        return np.array([x, y, z, yaw, float(self._both_jaws_touch())], np.float32)
+
+    def _both_jaws_touch(self) -> bool:
+        pairs = self.data.contact.geom  # (contacts, 2)
+        others = {int(a if b == self._cube_geom else b) for a, b in pairs if self._cube_geom in (a, b)}
+        return all(others & jaw for jaw in self._jaw_geoms)
+
+    def _geoms_of(self, body: str) -> set[int]:
+        found = self.model.body(body)
+        return set(range(int(found.geomadr[0]), int(found.geomadr[0] + found.geomnum[0])))
+
+
+def _picture(renderer: mujoco.Renderer, data: mujoco.MjData, camera: str) -> NDArray[np.uint8]:
+    renderer.update_scene(data, camera=camera)
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+    return np.array(renderer.render(), np.uint8)

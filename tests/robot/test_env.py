@@ -1,0 +1,111 @@
+"""The Gymnasium environment, on the simulated arm."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from policy.errors import ContractMismatch
+from robot.env import ArmEnv, make_env
+from robot.settings import ArmSettings, RandomisationSettings, TaskSettings
+from robot.sim import SimArm, sim_contract
+from robot.task import CubePose, Start
+
+START = Start(CubePose(0.25, 0.02, 0.3), np.array([0.25, 0.0, 0.10]))
+STILL = np.zeros(4, np.float32)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_it_passes_gymnasiums_own_check(env: ArmEnv) -> None:
+    check_env(env, skip_render_check=True)
+
+
+def test_the_same_seed_gives_the_same_episode_to_the_last_bit(env: ArmEnv) -> None:
+    def episode() -> list[np.ndarray]:
+        generator = np.random.default_rng(3)
+        observation, _ = env.reset(seed=7)
+        seen = [observation["wrist"], observation["proprioception"]]
+        for _ in range(5):
+            observation, *_ = env.step(generator.uniform(-1, 1, 4).astype(np.float32))
+            seen += [observation["front"], observation["proprioception"]]
+        return seen
+
+    for first, second in zip(episode(), episode(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_time_out_truncates_and_does_not_terminate() -> None:
+    short = make_env(sim_contract(), ArmSettings(), TaskSettings(max_episode_steps=3), seed=0)
+    short.reset(options={"start": START})
+    flags = [short.step(STILL)[1:4] for _ in range(3)]
+    short.close()
+    assert flags == [(0.0, False, False), (0.0, False, False), (0.0, False, True)]
+
+
+def test_both_cameras_see_the_cube(env: ArmEnv) -> None:
+    observation, _ = env.reset(options={"start": START})
+    for camera in ("wrist", "front"):
+        red = observation[camera].astype(int)
+        cube = (red[..., 0] > 120) & (red[..., 1] < 90) & (red[..., 2] < 90)
+        # A 27 mm cube at 10 to 30 cm fills one to ten per cent of 128 x 128 = 16,384 pixels.
+        assert 100 < cube.sum() < 1700, camera
+
+
+def test_the_arm_goes_where_the_action_says(env: ArmEnv) -> None:
+    before, _ = env.reset(options={"start": START})
+    for _ in range(3):
+        after, *_ = env.step(np.array([0, -1, 0, 0], np.float32))
+    moved_m = after["proprioception"][6:9] - before["proprioception"][6:9]
+    assert moved_m == pytest.approx([0, -0.06, 0], abs=0.004)
+
+
+def test_proprioception_stays_within_the_normalised_range(env: ArmEnv) -> None:
+    low = np.array([dimension.low for dimension in sim_contract().proprioception])
+    high = np.array([dimension.high for dimension in sim_contract().proprioception])
+    generator = np.random.default_rng(0)
+    env.reset(seed=0)
+    for _ in range(60):
+        observation, _, _, truncated, _ = env.step(generator.uniform(-1, 1, 4).astype(np.float32))
+        normalised = 2 * (observation["proprioception"] - low) / (high - low) - 1
+        assert np.abs(normalised).max() < 2.0
+        if truncated:
+            break
+
+
+def test_stepping_before_reset_is_refused() -> None:
+    fresh = make_env(sim_contract(), ArmSettings(), TaskSettings(), seed=0)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        fresh.step(STILL)
+    fresh.close()
+
+
+def test_another_contract_is_refused_with_the_difference() -> None:
+    with pytest.raises(ContractMismatch, match=r"action\.order.*delta\.z"):
+        other = sim_contract().model_copy(update={"action": sim_contract().action[:2]})
+        make_env(other, ArmSettings(), TaskSettings(), seed=0)
+
+
+def test_randomisation_changes_the_looks_and_only_when_enabled() -> None:
+    def two_frames(enabled: bool) -> tuple[np.ndarray, np.ndarray]:
+        arm = ArmSettings(randomisation=RandomisationSettings(enabled=enabled))
+        made = make_env(sim_contract(), arm, TaskSettings(), seed=0)
+        frames = [made.reset(options={"start": START})[0]["front"] for _ in range(2)]
+        made.close()
+        return frames[0], frames[1]
+
+    plain, again = two_frames(enabled=False)
+    np.testing.assert_array_equal(plain, again)
+    one, other = two_frames(enabled=True)
+    assert np.abs(one.astype(int) - other).mean() > 2
+
+
+def test_the_compiled_contacts_are_stiff_and_neighbouring_links_do_not_touch(env: ArmEnv) -> None:
+    arm = env.arm
+    assert isinstance(arm, SimArm)
+    env.reset(options={"start": START})
+    for name in ("cube", "table", "fixed_jaw_box6", "moving_jaw_box3"):
+        assert arm.model.geom_solref[arm.model.geom(name).id] == pytest.approx([0.01, 1.0]), name
+    bodies = {arm.model.body(int(arm.model.geom_bodyid[geom])).name for pair in arm.data.contact.geom for geom in pair}
+    assert bodies <= {"cube", "world"}
