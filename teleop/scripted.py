@@ -1,0 +1,87 @@
+"""The scripted operator: demonstrates, lets the policy try, nudges it briefly when it is stuck, and ever less often."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.contract import Contract
+from teleop.expert import Expert
+from teleop.settings import OperatorSettings
+from teleop.takeover import OperatorView
+
+
+class ScriptedOperator:
+    """Stands where a person would stand, with a seeded hand.
+
+    In a demonstration it drives throughout, with noise on its actions. In training it leaves the first
+    `explore_steps` to the policy, then takes over for a few steps whenever nothing has come closer for a while. In
+    how many episodes it watches at all falls with the autonomous success over the last episodes.
+    """
+
+    def __init__(self, contract: Contract, settings: OperatorSettings, seed: int) -> None:
+        self._settings = settings
+        self._expert = Expert(contract)
+        self._generator = np.random.default_rng(seed)
+        names = [dimension.name for dimension in contract.proprioception]
+        self._tool = [names.index(f"tool.{axis}") for axis in "xyz"]
+        self._autonomous: deque[bool] = deque(maxlen=settings.success_window)
+        self._demonstrating = False
+        self._watching = False
+        self._step = 0
+
+    @property
+    def help_probability(self) -> float:
+        """In which share of the episodes the operator is ready to help: 1 - autonomous success of late."""
+        missing = self._settings.success_window - len(self._autonomous)
+        return (missing + sum(not success for success in self._autonomous)) / self._settings.success_window
+
+    def begin_episode(self, *, demonstrating: bool) -> None:
+        """Decide whether this episode will be helped, and how long the policy may explore first."""
+        self._demonstrating = demonstrating
+        self._watching = self._settings.interventions and self._generator.random() < self.help_probability
+        self._step = 0
+        self._explore_until = self._draw(self._settings.explore_steps)
+        self._takeover_until = 0
+        self._best = -np.inf
+        self._stuck_since = 0
+        self._expert.begin()
+
+    def poll(self, view: OperatorView) -> NDArray[np.float32] | None:
+        """The operator's action, or None while the hands are off."""
+        self._step += 1
+        if self._demonstrating:
+            return self._act(view, self._settings.demo_noise)
+        if not self._watching or self._step <= self._explore_until:
+            return None
+        if self._step > self._takeover_until and self._is_stuck(view):
+            self._takeover_until = self._step + self._draw(self._settings.takeover_steps)
+            self._expert.begin()
+        if self._step > self._takeover_until:
+            return None
+        self._stuck_since = self._step
+        return self._act(view, self._settings.demo_noise)
+
+    def end_episode(self, *, success: bool, human_steps: int) -> None:
+        """Remember whether the policy made it alone; a helped episode counts as not."""
+        if not self._demonstrating:
+            self._autonomous.append(success and human_steps == 0)
+
+    def _is_stuck(self, view: OperatorView) -> bool:
+        """True when for `patience_steps` the tool has come no closer to the cube, nor the cube higher."""
+        cube_m, held = view.sim_only[:3], view.sim_only[4]
+        distance_m = float(np.linalg.norm(view.proprioception[self._tool] - cube_m))
+        progress_m = 3.0 * float(cube_m[2]) * float(held) - distance_m
+        if progress_m > self._best + 0.002:
+            self._best, self._stuck_since = progress_m, self._step
+        return self._step - self._stuck_since >= self._settings.patience_steps
+
+    def _act(self, view: OperatorView, noise: float) -> NDArray[np.float32]:
+        action = self._expert.action(view)
+        shaken = action + self._generator.normal(0.0, noise, action.shape)
+        return np.clip(shaken, -1.0, 1.0).astype(np.float32)
+
+    def _draw(self, low_high: tuple[int, int]) -> int:
+        return int(self._generator.integers(low_high[0], low_high[1] + 1))

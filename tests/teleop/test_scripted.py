@@ -1,0 +1,104 @@
+"""The scripted operator: an expert that rarely fails, and a teacher who keeps his hands off while it goes well."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from robot.env import make_env
+from robot.settings import ArmSettings, TaskSettings
+from robot.sim import sim_contract
+from robot.task import CubePose, Start
+from teleop.scripted import ScriptedOperator
+from teleop.settings import OperatorSettings
+from teleop.takeover import OperatorView
+
+CONTRACT = sim_contract()
+TOOL = [dimension.name for dimension in CONTRACT.proprioception].index("tool.x")
+
+
+def view(tool_m: tuple[float, float, float] = (0.25, 0, 0.1), held: bool = False, cube_z_m: float = 0.0135) -> OperatorView:
+    proprioception = np.zeros(len(CONTRACT.proprioception), np.float32)
+    proprioception[TOOL : TOOL + 3] = tool_m
+    return OperatorView(proprioception, np.array([0.25, 0.05, cube_z_m, 0.0, float(held)], np.float32))
+
+
+def operator(**settings: object) -> ScriptedOperator:
+    return ScriptedOperator(CONTRACT, OperatorSettings.model_validate(settings), seed=0)
+
+
+def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
+    env = make_env(CONTRACT, ArmSettings(), TaskSettings(), seed=0)
+    scripted = operator(demo_noise=0.0)
+    trials = [
+        (x, y, yaw) for x in np.linspace(0.20, 0.30, 5) for y in np.linspace(-0.08, 0.08, 5) for yaw in (0.0, math.pi / 4)
+    ]
+    successes = 0
+    for x, y, yaw in trials:
+        observation, info = env.reset(options={"start": Start(CubePose(x, y, yaw), np.array([0.25, 0.0, 0.10]))})
+        scripted.begin_episode(demonstrating=True)
+        ended = False
+        while not ended:
+            action = scripted.poll(OperatorView(observation["proprioception"], info["sim_only"]))
+            assert action is not None
+            observation, _, terminated, truncated, info = env.step(action)
+            ended = terminated or truncated
+        successes += bool(info["success"])
+    env.close()
+    assert successes >= 0.95 * len(trials)
+
+
+def test_hands_stay_off_while_the_policy_explores_and_then_help_briefly() -> None:
+    teacher = operator()
+    teacher.begin_episode(demonstrating=False)
+    hands_on = [teacher.poll(view()) is not None for _ in range(60)]  # a tool that never comes closer
+    low, high = OperatorSettings().explore_steps
+    assert not any(hands_on[:low])
+    assert any(hands_on[low : high + OperatorSettings().patience_steps + 1])
+    runs = "".join("x" if on else "." for on in hands_on).strip(".").split(".")
+    assert all(len(run) <= OperatorSettings().takeover_steps[1] + 1 for run in runs)
+
+
+def test_progress_keeps_the_hands_off() -> None:
+    teacher = operator()
+    teacher.begin_episode(demonstrating=False)
+    tool_heights_m = np.linspace(0.30, 0.02, 60)  # ever closer to the cube
+    assert all(teacher.poll(view((0.25, 0.05, float(height)))) is None for height in tool_heights_m)
+
+
+def test_help_fades_with_autonomous_success_and_returns_with_failure() -> None:
+    teacher = operator(success_window=4)
+    assert teacher.help_probability == 1.0
+    for success, human_steps in ((True, 0), (True, 0), (True, 3), (True, 0)):
+        teacher.begin_episode(demonstrating=False)
+        teacher.end_episode(success=success, human_steps=human_steps)
+    # Three of four alone; the helped success does not count.
+    assert teacher.help_probability == 0.25
+    for _ in range(4):
+        teacher.begin_episode(demonstrating=False)
+        teacher.end_episode(success=False, human_steps=0)
+    assert teacher.help_probability == 1.0
+
+
+def test_demonstrations_do_not_count_as_autonomous() -> None:
+    teacher = operator()
+    teacher.begin_episode(demonstrating=True)
+    teacher.end_episode(success=True, human_steps=0)
+    assert teacher.help_probability == 1.0
+
+
+def test_a_silent_operator_never_touches_the_arm() -> None:
+    teacher = operator(interventions=False)
+    teacher.begin_episode(demonstrating=False)
+    assert all(teacher.poll(view()) is None for _ in range(80))
+
+
+def test_the_same_seed_gives_the_same_hand() -> None:
+    def hand() -> list[np.ndarray | None]:
+        teacher = operator()
+        teacher.begin_episode(demonstrating=True)
+        return [teacher.poll(view((0.2, 0.0, 0.1))) for _ in range(10)]
+
+    for first, second in zip(hand(), hand(), strict=True):
+        np.testing.assert_array_equal(first, second)
