@@ -1,0 +1,4 @@
+"""The process on the robot host: control loop, inference, spool, and the link to the learner.
+
+Nothing here learns.
+"""
