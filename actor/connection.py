@@ -1,0 +1,124 @@
+"""One connection to the learner, from the handshake to the break. `actor.link` makes the next one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import grpc
+
+from actor.link_settings import LinkSettings
+from actor.snapshot_assembly import SnapshotAssembler
+from nudge.v1 import learner_pb2 as pb
+from nudge.v1 import learner_pb2_grpc as pb_grpc
+from policy.errors import SnapshotError
+from policy.wire import SESSION_METADATA
+
+
+class _Call(Protocol):
+    def cancel(self) -> object: ...
+
+
+class Connection:
+    """A channel with its calls. `cancel` ends it from any thread; every blocking method then raises or returns."""
+
+    def __init__(self, settings: LinkSettings) -> None:
+        self._settings = settings
+        # A channel of its own for every attempt: gRPC's memory of earlier failures would add to our pauses.
+        self._channel = grpc.insecure_channel(settings.address, _options(settings))
+        self._stub = pb_grpc.LearnerStub(self._channel)
+        self._lock = threading.Lock()
+        self._calls: list[_Call] = []
+        self._cancelled = threading.Event()
+
+    def hello(self, request: pb.HelloRequest) -> pb.HelloReply:
+        """Shake hands; raise `grpc.RpcError`, or `grpc.FutureCancelledError` after `cancel`."""
+        call = self._stub.Hello.future(request, timeout=self._settings.call_timeout_s)
+        self._register(call)
+        return call.result()
+
+    def run(
+        self,
+        session: str,
+        outgoing: Callable[[threading.Event], Iterator[pb.Step]],
+        on_ack: Callable[[pb.Ack], None],
+        known_version: int,
+        on_snapshot: Callable[[int, bytes], None],
+    ) -> None:
+        """Send steps and take acknowledgements and snapshots until the connection breaks.
+
+        outgoing: the steps to send; it ends soon after the given event is set
+        Raise `grpc.RpcError` of the call that broke first, or `SnapshotError`.
+        """
+        steps = self._stub.StreamExperience(outgoing(self._cancelled), metadata=((SESSION_METADATA, session),))
+        self._register(steps)
+        broken: list[grpc.RpcError | SnapshotError] = []
+        watcher = threading.Thread(
+            target=self._watch, args=(known_version, on_snapshot, broken), daemon=True, name="link-policy"
+        )
+        watcher.start()
+        try:
+            for ack in steps:
+                on_ack(ack)
+        except grpc.RpcError:
+            if not broken:
+                raise
+        finally:
+            self.cancel()
+            watcher.join()
+        if broken:
+            raise broken[0]
+
+    def cancel(self) -> None:
+        """End all calls, and those that come. May be called twice."""
+        with self._lock:
+            self._cancelled.set()
+            calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+
+    def close(self) -> None:
+        """Give the channel back."""
+        self.cancel()
+        self._channel.close()
+
+    def _register(self, call: _Call) -> None:
+        with self._lock:
+            self._calls.append(call)
+            cancelled = self._cancelled.is_set()
+        if cancelled:
+            call.cancel()
+
+    def _watch(
+        self,
+        known_version: int,
+        on_snapshot: Callable[[int, bytes], None],
+        broken: list[grpc.RpcError | SnapshotError],
+    ) -> None:
+        """Take snapshots; when that breaks, the whole connection ends, so that one rule restores both."""
+        assembler = SnapshotAssembler(self._settings.max_snapshot_bytes)
+        watch = self._stub.WatchPolicy(pb.WatchPolicyRequest(known_version=known_version))
+        self._register(watch)
+        try:
+            for chunk in watch:
+                snapshot = assembler.add(chunk)
+                if snapshot is not None:
+                    on_snapshot(*snapshot)
+        except (grpc.RpcError, SnapshotError) as error:
+            if not self._cancelled.is_set():
+                broken.append(error)
+                self.cancel()
+
+
+def _options(settings: LinkSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", round(settings.keepalive_time_s * 1000)),
+        ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),  # a proxy of the environment is meant for the web
+    ]

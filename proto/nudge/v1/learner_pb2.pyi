@@ -1,0 +1,170 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SOURCE_UNSPECIFIED: _ClassVar[Source]
+    SOURCE_POLICY: _ClassVar[Source]
+    SOURCE_HUMAN: _ClassVar[Source]
+    SOURCE_DEMO: _ClassVar[Source]
+SOURCE_UNSPECIFIED: Source
+SOURCE_POLICY: Source
+SOURCE_HUMAN: Source
+SOURCE_DEMO: Source
+
+class HelloRequest(_message.Message):
+    __slots__ = ("protocol_version", "contract_hash", "contract_json", "actor_id", "session")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_HASH_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_JSON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: str
+    contract_hash: str
+    contract_json: str
+    actor_id: str
+    session: str
+    def __init__(self, protocol_version: _Optional[str] = ..., contract_hash: _Optional[str] = ..., contract_json: _Optional[str] = ..., actor_id: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
+
+class HelloReply(_message.Message):
+    __slots__ = ("protocol_version", "run_id", "last_durable", "policy_version", "policy_spec_json")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_DURABLE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: str
+    run_id: str
+    last_durable: StepId
+    policy_version: int
+    policy_spec_json: str
+    def __init__(self, protocol_version: _Optional[str] = ..., run_id: _Optional[str] = ..., last_durable: _Optional[_Union[StepId, _Mapping]] = ..., policy_version: _Optional[int] = ..., policy_spec_json: _Optional[str] = ...) -> None: ...
+
+class StepId(_message.Message):
+    __slots__ = ("session", "episode", "step")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    episode: int
+    step: int
+    def __init__(self, session: _Optional[str] = ..., episode: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
+
+class Frame(_message.Message):
+    __slots__ = ("camera", "png")
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    camera: str
+    png: bytes
+    def __init__(self, camera: _Optional[str] = ..., png: _Optional[bytes] = ...) -> None: ...
+
+class Observation(_message.Message):
+    __slots__ = ("frames", "proprioception", "sim_only")
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    PROPRIOCEPTION_FIELD_NUMBER: _ClassVar[int]
+    SIM_ONLY_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedCompositeFieldContainer[Frame]
+    proprioception: bytes
+    sim_only: bytes
+    def __init__(self, frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ..., proprioception: _Optional[bytes] = ..., sim_only: _Optional[bytes] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REWARD_FIELD_NUMBER: _ClassVar[int]
+    TERMINATED_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
+    WALL_NS_FIELD_NUMBER: _ClassVar[int]
+    FINAL_OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    id: StepId
+    observation: Observation
+    action: bytes
+    source: Source
+    reward: float
+    terminated: bool
+    truncated: bool
+    policy_version: int
+    monotonic_ns: int
+    wall_ns: int
+    final_observation: Observation
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ...) -> None: ...
+
+class Ack(_message.Message):
+    __slots__ = ("last_durable", "steps_behind")
+    LAST_DURABLE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    last_durable: StepId
+    steps_behind: int
+    def __init__(self, last_durable: _Optional[_Union[StepId, _Mapping]] = ..., steps_behind: _Optional[int] = ...) -> None: ...
+
+class WatchPolicyRequest(_message.Message):
+    __slots__ = ("known_version",)
+    KNOWN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    known_version: int
+    def __init__(self, known_version: _Optional[int] = ...) -> None: ...
+
+class PolicyChunk(_message.Message):
+    __slots__ = ("version", "sha256", "total_bytes", "offset", "data")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    sha256: bytes
+    total_bytes: int
+    offset: int
+    data: bytes
+    def __init__(self, version: _Optional[int] = ..., sha256: _Optional[bytes] = ..., total_bytes: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("run_id", "contract_hash", "phase", "env_steps", "episodes", "demo_episodes", "updates", "effective_utd", "updates_per_s", "policy_version", "metrics", "last_step_age_s", "steps_behind")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_HASH_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    ENV_STEPS_FIELD_NUMBER: _ClassVar[int]
+    EPISODES_FIELD_NUMBER: _ClassVar[int]
+    DEMO_EPISODES_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_UTD_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    LAST_STEP_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    STEPS_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    contract_hash: str
+    phase: str
+    env_steps: int
+    episodes: int
+    demo_episodes: int
+    updates: int
+    effective_utd: float
+    updates_per_s: float
+    policy_version: int
+    metrics: _containers.ScalarMap[str, float]
+    last_step_age_s: float
+    steps_behind: int
+    def __init__(self, run_id: _Optional[str] = ..., contract_hash: _Optional[str] = ..., phase: _Optional[str] = ..., env_steps: _Optional[int] = ..., episodes: _Optional[int] = ..., demo_episodes: _Optional[int] = ..., updates: _Optional[int] = ..., effective_utd: _Optional[float] = ..., updates_per_s: _Optional[float] = ..., policy_version: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., last_step_age_s: _Optional[float] = ..., steps_behind: _Optional[int] = ...) -> None: ...

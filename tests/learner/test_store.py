@@ -1,0 +1,270 @@
+"""The store keeps every step once, in order, on disk, and says what it refuses and why."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learner.store import EpisodeRecord, ExperienceStore, StoreCounts, StoreError
+from nudge.v1 import learner_pb2 as pb
+from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
+from policy.errors import ContractMismatch, InvalidExperience
+from policy.experience import Observation, Source, Step, StepId
+from policy.wire import pack_step
+
+SIZE = 8
+A, B = "a" * 32, "b" * 32
+
+CAMERA = Camera(
+    name="wrist",
+    native_height_px=SIZE,
+    native_width_px=SIZE,
+    crop=Crop(top=0, left=0, height=SIZE, width=SIZE),
+    size_px=SIZE,
+)
+CONTRACT = Contract(
+    cameras=(CAMERA,),
+    proprioception=(Dimension(name="pan", unit="rad", low=-2, high=2),),
+    action=(ActionDimension(name="x", unit="m", scale=0.02),),
+    sim_only=(Dimension(name="cube_z", unit="m", low=0, high=1),),
+    control_hz=10,
+)
+
+
+def observation(seed: int) -> Observation:
+    rng = np.random.default_rng(seed)
+    frame = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    return Observation({"wrist": frame}, rng.random(1, np.float32), np.array([seed], np.float32))
+
+
+def step(session: str, episode: int, index: int, **changes: object) -> Step:
+    """A step whose content follows from its place; keywords change single fields."""
+    made = Step(
+        id=StepId(session, episode, index),
+        observation=observation(100 * episode + index),
+        action=np.array([0.5], np.float32),
+        source=Source.POLICY,
+        reward=0.0,
+        terminated=False,
+        truncated=False,
+        policy_version=2,
+        monotonic_ns=10 * index,
+        wall_ns=1000 * episode + index,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # the names are those of the fields
+
+
+def ending(made: Step, reward: float = 0.0, truncated: bool = False) -> Step:
+    return replace(made, terminated=not truncated, truncated=truncated, reward=reward, final=observation(7))
+
+
+def packed(*steps: Step) -> list[pb.Step]:
+    return [pack_step(each) for each in steps]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ExperienceStore]:
+    with ExperienceStore(tmp_path / "run" / "experience.sqlite", CONTRACT) as made:
+        yield made
+
+
+def places(store: ExperienceStore) -> list[StepId]:
+    return [each.id for _, each in store.read_after(0, 1000)]
+
+
+def test_steps_come_back_bit_equal_and_in_order_of_arrival(store: ExperienceStore) -> None:
+    sent = [step(A, 0, 0), step(B, 5, 0), ending(step(A, 0, 1), reward=1.0)]
+    store.append(packed(*sent))
+    got = store.read_after(0, 10)
+    assert [cursor for cursor, _ in got] == [1, 2, 3]
+    for (_, one), other in zip(got, sent, strict=True):
+        assert pack_step(one) == pack_step(other)
+        np.testing.assert_array_equal(one.observation.frames["wrist"], other.observation.frames["wrist"])
+
+
+def test_a_reader_goes_on_where_its_cursor_stands(store: ExperienceStore) -> None:
+    store.append(packed(*(step(A, 0, index) for index in range(5))))
+    first = store.read_after(0, 2)
+    rest = store.read_after(first[-1][0], 10)
+    assert [each.id.step for _, each in first + rest] == [0, 1, 2, 3, 4]
+    assert store.read_after(rest[-1][0], 10) == []
+
+
+def test_frames_are_kept_as_the_bytes_that_came(store: ExperienceStore) -> None:
+    message = pack_step(step(A, 0, 0))
+    store.append([message])
+    (png,) = sqlite3.connect(store.path).execute("SELECT png FROM frames").fetchone()
+    assert png == message.observation.frames[0].png
+
+
+def test_appending_again_changes_nothing(store: ExperienceStore) -> None:
+    messages = packed(step(A, 0, 0), step(A, 0, 1), ending(step(A, 0, 2), reward=1.0))
+    store.append(messages)
+    counts, episodes = store.counts(), store.episodes()
+    store.append(messages[1:])
+    store.append([*messages, *packed(step(A, 1, 0))])
+    assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1), StepId(A, 0, 2), StepId(A, 1, 0)]
+    assert store.episodes()[:1] == episodes
+    assert store.counts() == replace(counts, env_steps=4, unfinished_episodes=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "refused", "reason"),
+    [
+        ([], step(A, 0, 1), "got step 1, expected 0"),
+        ([step(A, 0, 0)], step(A, 0, 2), "got step 2, expected 1"),
+        ([step(A, 0, 0)], step(A, 1, 3), "got step 3, expected 0"),
+        ([ending(step(A, 0, 0))], step(A, 0, 1), "ended with its step 0"),
+        ([step(A, 4, 0)], step(A, 3, 0), "got episode 3 after 4"),
+        ([], step(A, 0, 0, action=np.array([1.5], np.float32)), "policy speaks"),
+        ([], step("not hex", 0, 0), "32 lower-case hex digits"),
+    ],
+)
+def test_gaps_and_what_the_contract_forbids_are_refused(
+    store: ExperienceStore, before: list[Step], refused: Step, reason: str
+) -> None:
+    store.append(packed(*before))
+    with pytest.raises(InvalidExperience, match=reason):
+        store.append(packed(refused))
+    assert places(store) == [each.id for each in before]
+
+
+def test_one_bad_step_keeps_its_whole_batch_out(store: ExperienceStore) -> None:
+    with pytest.raises(InvalidExperience):
+        store.append(packed(step(A, 0, 0), step(A, 0, 1), step(A, 0, 3)))
+    assert places(store) == []
+    assert store.counts() == StoreCounts(0, 0, 0, 0, 0)
+    store.append(packed(step(A, 0, 0)))  # and the store goes on
+
+
+def test_last_durable_is_per_session(store: ExperienceStore) -> None:
+    assert store.last_durable(A) is None
+    store.append(packed(step(A, 0, 0), step(A, 0, 1), step(B, 2, 0), step(A, 3, 0)))
+    assert store.last_durable(A) == StepId(A, 3, 0)
+    assert store.last_durable(B) == StepId(B, 2, 0)
+
+
+def test_episodes_and_counts_tell_what_a_curve_needs(store: ExperienceStore) -> None:
+    demo, human = Source.DEMO, Source.HUMAN
+    store.append(
+        packed(
+            step(A, 0, 0, source=demo),
+            ending(step(A, 0, 1, source=demo), reward=1.0),
+            step(A, 1, 0, source=human, reward=0.25),
+            step(A, 1, 1, source=human),
+            ending(step(A, 1, 2), truncated=True, reward=0.5),
+            ending(step(A, 2, 0, source=demo)),  # a demonstration that failed
+            step(A, 3, 0, source=demo),  # not finished
+        )
+    )
+    # steps 2 + 3 + 1 + 1 = 7; complete: 0, 1, 2; demonstrations: 0 and 2; success: 0 alone (1 was cut, not solved)
+    assert store.counts() == StoreCounts(env_steps=7, episodes=3, unfinished_episodes=1, demo_episodes=2, successes=1)
+    first, second, third, fourth = store.episodes()
+    assert first == EpisodeRecord(A, 0, "demo", 2, 0, 1.0, True, False, 0, 1, (0.0,))
+    # return 0.25 + 0 + 0.5; the cube's height of the first step is 100 * 1 + 0
+    assert second == EpisodeRecord(A, 1, "online", 3, 2, 0.75, False, True, 1000, 1002, (100.0,))
+    assert [each.success for each in (first, second, third, fourth)] == [True, False, False, False]
+    assert [each.complete for each in (first, second, third, fourth)] == [True, True, True, False]
+
+
+def test_everything_is_there_after_the_process_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "experience.sqlite"
+    program = (
+        "import importlib.util, os, sys, pathlib\n"
+        f"spec = importlib.util.spec_from_file_location('steps', {__file__!r})\n"
+        "m = importlib.util.module_from_spec(spec)\n"
+        "sys.modules['steps'] = m; spec.loader.exec_module(m)\n"
+        f"store = m.ExperienceStore(pathlib.Path({str(path)!r}), m.CONTRACT)\n"
+        "store.append(m.packed(m.step(m.A, 0, 0), m.step(m.A, 0, 1)))\n"
+        "os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    with ExperienceStore(path, CONTRACT) as store:
+        assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1)]
+        assert store.counts().env_steps == 2
+
+
+def test_another_contract_is_refused_with_the_difference(tmp_path: Path) -> None:
+    path = tmp_path / "experience.sqlite"
+    ExperienceStore(path, CONTRACT).close()
+    with pytest.raises(ContractMismatch, match=r"control_hz: 20.0 \(this run\) != 10.0 \(the store"):
+        ExperienceStore(path, Contract.model_validate(CONTRACT.model_dump() | {"control_hz": 20.0}))
+
+
+def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to look like one " * 20)
+    with pytest.raises(StoreError, match="experience store"):
+        ExperienceStore(text, CONTRACT)
+    assert text.read_text().startswith("not a database")
+    foreign = tmp_path / "foreign.sqlite"
+    connection = sqlite3.connect(foreign)
+    connection.execute("CREATE TABLE cats (name)")
+    connection.commit()
+    with pytest.raises(StoreError, match="layout"):
+        ExperienceStore(foreign, CONTRACT)
+
+
+def test_writers_and_readers_in_many_threads_lose_nothing(store: ExperienceStore) -> None:
+    sessions = [f"{number:032x}" for number in range(4)]
+    steps_each = 25
+    seen: list[StepId] = []
+    failures: list[BaseException] = []
+
+    def write(session: str) -> None:
+        for index in range(steps_each):
+            store.append(packed(step(session, 0, index)))
+            if store.last_durable(session) != StepId(session, 0, index):
+                failures.append(AssertionError(f"{session} {index} is not durable"))
+
+    def read() -> None:
+        cursor = 0
+        while len(seen) < len(sessions) * steps_each and not failures:
+            arrived = store.read_after(cursor, 7)
+            seen.extend(each.id for _, each in arrived)
+            cursor = arrived[-1][0] if arrived else cursor
+            store.counts()
+
+    threads = [threading.Thread(target=write, args=(session,)) for session in sessions]
+    threads.append(threading.Thread(target=read, daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not failures
+    assert len(seen) == len(set(seen)) == 100  # 4 sessions, 25 steps each
+    for session in sessions:
+        assert [each.step for each in seen if each.session == session] == list(range(steps_each))
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_resending_in_batches_stores_each_step_once(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lengths = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    steps = [
+        ending(step(A, episode, index)) if index == length - 1 else step(A, episode, index)
+        for episode, length in enumerate(lengths)
+        for index in range(length)
+    ]
+    with ExperienceStore(tmp_path_factory.mktemp("store") / "experience.sqlite", CONTRACT) as store:
+        durable = 0
+        while durable < len(steps):
+            start = data.draw(st.integers(0, durable))  # a reconnecting actor goes back, but leaves no gap
+            end = data.draw(st.integers(start + 1, len(steps)))
+            store.append(packed(*steps[start:end]))
+            durable = max(durable, end)
+            assert store.last_durable(A) == steps[durable - 1].id
+        assert places(store) == [each.id for each in steps]
+        assert [record.steps for record in store.episodes()] == lengths
