@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from actor.clock import Deadlines, Stopwatch
@@ -23,23 +24,37 @@ from teleop.takeover import Operator, OperatorView, source_of
 class ActingPolicy(Protocol):
     """What the loop needs of a policy (`actor.inference.Policy`)."""
 
-    def load_snapshot(self, data: bytes) -> None: ...
+    def load_snapshot(self, data: bytes) -> int:
+        """Act with this snapshot from now on."""
+        ...
 
-    def select_action(self, observation: Observation, *, deterministic: bool) -> NDArray[np.float32]: ...
+    def select_action(
+        self, observation: Observation, deterministic: bool, generator: torch.Generator
+    ) -> NDArray[np.float32]:
+        """The action (A,), -1..1."""
+        ...
 
 
 class Link(Protocol):
     """What the loop needs of the link to the learner (`actor.link.LearnerLink`)."""
 
     @property
-    def session(self) -> str: ...
+    def session(self) -> str:
+        """The id of this start of the actor."""
+        ...
 
     @property
-    def steps_behind(self) -> int: ...
+    def steps_behind(self) -> int:
+        """How many steps the learner is behind its update-to-data ratio."""
+        ...
 
-    def send(self, step: Step) -> None: ...
+    def send(self, step: Step) -> None:
+        """Take a step for delivery; never waits."""
+        ...
 
-    def latest_snapshot(self) -> tuple[int, bytes] | None: ...
+    def latest_snapshot(self) -> tuple[int, bytes] | None:
+        """Version and bytes of a snapshot not handed out before, else None."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,7 @@ class ControlLoop:
         self._env, self._contract, self._settings = env, contract, settings
         self._link, self._policy, self._operator = link, policy, operator
         self._seed, self._on_episode = seed, on_episode
+        self._generator = torch.Generator().manual_seed(seed)
         self._deadlines = Deadlines(contract.control_hz)
         self._policy_version = 0
         self._env_steps = 0
@@ -149,7 +165,7 @@ class ControlLoop:
                 "demonstration"
             )
         with self.stopwatch.measure("select action"):
-            return self._policy.select_action(observation, deterministic=False), source
+            return self._policy.select_action(observation, False, self._generator), source
 
     def _observation(self, seen: GymObservation, info: dict[str, Any]) -> Observation:
         frames = {camera.name: seen[camera.name] for camera in self._contract.cameras}
@@ -181,8 +197,8 @@ class ControlLoop:
                 return True
             if time.monotonic() > deadline_s:
                 raise ActorError(
-                    f"first policy: none came within {self._settings.policy_wait_s:.0f} s of the demonstrations; see the "
-                    f"learner's terminal, or raise loop.policy_wait_s"
+                    f"first policy: none came within {self._settings.policy_wait_s:.0f} s of the demonstrations; see "
+                    f"the learner's terminal, or raise loop.policy_wait_s"
                 )
             stop.wait(0.05)
         return False

@@ -18,8 +18,8 @@ class LoopSettings(Frozen):
     )
     pace: Literal["realtime", "learner"] = Field(
         default="learner",
-        description="`realtime`: one step per control period, by absolute deadlines. `learner`: simulation only, as fast "
-        "as the arm goes, but never further ahead of the learner than `most_steps_ahead`.",
+        description="`realtime`: one step per control period, by absolute deadlines. `learner`: simulation only, as "
+        "fast as the arm goes, but never further ahead of the learner than `most_steps_ahead`.",
     )
     most_steps_ahead: int = Field(
         default=40, ge=0, description="With pace `learner`: how far the actor may run ahead of the learner [steps]."

@@ -62,4 +62,5 @@ class EndEffectorController:
         """The contract's proprioception (13,): joints, tool position, and how far the targets lead."""
         tool_m = self.kinematics.tool_pose(measured_rad).position_m
         jaw_lead_rad = self._gripper_target_rad - measured_rad[GRIPPER]
-        return np.concatenate([measured_rad, tool_m, self._target_m - tool_m, [jaw_lead_rad]]).astype(np.float32)
+        parts = [measured_rad, tool_m, self._target_m - tool_m, [jaw_lead_rad]]
+        return np.concatenate(parts, dtype=np.float32, casting="same_kind")

@@ -88,9 +88,7 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self._steps = 0
         return self._observation(reading), {"sim_only": reading.sim_only, "success": False}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[GymObservation, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[GymObservation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Execute one action for one control period."""
         if self._reading is None:
             raise gymnasium.error.ResetNeeded("step: the environment has not been reset; call reset() first")
@@ -103,7 +101,7 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         info = {"sim_only": reading.sim_only, "success": success, "executed": executed}
         return self._observation(reading), float(success), success, truncated, info
 
-    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]  # Gymnasium allows lists, we return one frame
+    def render(self) -> NDArray[np.uint8]:
         """What the first camera sees."""
         if self._reading is None:
             raise gymnasium.error.ResetNeeded("render: the environment has not been reset; call reset() first")

@@ -14,8 +14,12 @@ Triple = tuple[float, float, float]
 class ControllerSettings(Frozen):
     """How an action becomes joint targets; the same on every arm."""
 
-    box_low_m: Triple = Field(default=(0.14, -0.14, 0.008), description="Lowest corner of the tool's box, base frame [m].")
-    box_high_m: Triple = Field(default=(0.36, 0.14, 0.20), description="Highest corner of the tool's box, base frame [m].")
+    box_low_m: Triple = Field(
+        default=(0.14, -0.14, 0.008), description="Lowest corner of the tool's box, base frame [m]."
+    )
+    box_high_m: Triple = Field(
+        default=(0.36, 0.14, 0.20), description="Highest corner of the tool's box, base frame [m]."
+    )
     leash_m: float = Field(
         default=0.035, gt=0, description="Farthest that the target may lead the measured tool, per axis [m]."
     )
@@ -54,8 +58,12 @@ class ArmSettings(Frozen):
 class TaskSettings(Frozen):
     """Grasp-and-lift: where the cube may lie, how the arm starts, and what counts as success."""
 
-    field_x_m: tuple[float, float] = Field(default=(0.20, 0.30), description="The cube's field along x, base frame [m].")
-    field_y_m: tuple[float, float] = Field(default=(-0.08, 0.08), description="The cube's field along y, base frame [m].")
+    field_x_m: tuple[float, float] = Field(
+        default=(0.20, 0.30), description="The cube's field along x, base frame [m]."
+    )
+    field_y_m: tuple[float, float] = Field(
+        default=(-0.08, 0.08), description="The cube's field along y, base frame [m]."
+    )
     start_m: Triple = Field(default=(0.25, 0.0, 0.10), description="Tool position at reset, base frame [m].")
     start_noise_m: Triple = Field(default=(0.02, 0.02, 0.015), description="Half width of its uniform noise [m].")
     start_gripper_rad: float = Field(default=0.6, description="Gripper at reset [rad].")

@@ -30,7 +30,7 @@ def sim_contract(control_hz: float = 10.0) -> Contract:
         for name in (WRIST_CAMERA, FRONT_CAMERA)
     )
     position = tuple(Dimension(name=name, unit="m", low=-0.5, high=0.5) for name in CUBE_STATE[:3])
-    yaw = Dimension(name=CUBE_STATE[3], unit="rad", low=-math.pi, high=math.pi)
+    yaw = Dimension(name=CUBE_STATE[3], unit="rad", low=-3.1416, high=3.1416)
     held = Dimension(name=CUBE_STATE[4], unit="1", low=0, high=1)
     return so101_contract(cameras, sim_only=(*position, yaw, held), control_hz=control_hz)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from robot.controller import EndEffectorController
 from robot.errors import InvalidTarget
@@ -16,7 +17,9 @@ from robot.sim import sim_contract
 SCALE = sim_contract().action_scale
 
 
-def started(position_m: tuple[float, float, float], gripper_rad: float = 0.5) -> tuple[EndEffectorController, np.ndarray]:
+def started(
+    position_m: tuple[float, float, float], gripper_rad: float = 0.5
+) -> tuple[EndEffectorController, NDArray[np.float64]]:
     controller = EndEffectorController(ControllerSettings(), SCALE)
     joints = controller.joints_at(np.array(position_m), gripper_rad)
     controller.begin(joints)
@@ -70,7 +73,7 @@ def test_executed_actions_add_up_to_where_the_target_is(actions: list[tuple[floa
 
 def test_a_target_that_is_no_number_is_refused_with_the_joint_named() -> None:
     guard = SafetyGuard(ControllerSettings(), np.full(6, -1.0), np.full(6, 1.0))
-    with pytest.raises(InvalidTarget, match="elbow_flex.*nan"):
+    with pytest.raises(InvalidTarget, match=r"elbow_flex.*nan"):
         guard.clamp(np.array([0, 0, np.nan, 0, 0, 0.0]), np.zeros(6))
 
 

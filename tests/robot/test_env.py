@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
 
 from policy.errors import ContractMismatch
 from robot.env import ArmEnv, make_env
@@ -23,7 +26,7 @@ def test_it_passes_gymnasiums_own_check(env: ArmEnv) -> None:
 
 
 def test_the_same_seed_gives_the_same_episode_to_the_last_bit(env: ArmEnv) -> None:
-    def episode() -> list[np.ndarray]:
+    def episode() -> list[NDArray[Any]]:
         generator = np.random.default_rng(3)
         observation, _ = env.reset(seed=7)
         seen = [observation["wrist"], observation["proprioception"]]
@@ -82,13 +85,13 @@ def test_stepping_before_reset_is_refused() -> None:
 
 
 def test_another_contract_is_refused_with_the_difference() -> None:
+    other = sim_contract().model_copy(update={"action": sim_contract().action[:2]})
     with pytest.raises(ContractMismatch, match=r"action\.order.*delta\.z"):
-        other = sim_contract().model_copy(update={"action": sim_contract().action[:2]})
         make_env(other, ArmSettings(), TaskSettings(), seed=0)
 
 
 def test_randomisation_changes_the_looks_and_only_when_enabled() -> None:
-    def two_frames(enabled: bool) -> tuple[np.ndarray, np.ndarray]:
+    def two_frames(enabled: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         arm = ArmSettings(randomisation=RandomisationSettings(enabled=enabled))
         made = make_env(sim_contract(), arm, TaskSettings(), seed=0)
         frames = [made.reset(options={"start": START})[0]["front"] for _ in range(2)]

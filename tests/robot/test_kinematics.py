@@ -43,7 +43,7 @@ def test_roll_and_gripper_are_left_alone() -> None:
 
 
 def test_the_zero_pose_is_the_one_of_the_published_model() -> None:
-    # Arm stretched forwards: 0.391 m ahead of the base and 0.246 m up, tool pointing along x (Menagerie's gripperframe).
+    # Arm stretched forwards: 0.391 m ahead of the base and 0.246 m up, tool pointing along x.
     pose = KINEMATICS.tool_pose(np.zeros(6))
     assert pose.position_m == pytest.approx([0.3914, -0.0010, 0.2463], abs=1e-3)
     assert pose.approach == pytest.approx([1, 0, 0], abs=1e-3)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from robot.settings import TaskSettings
 from robot.task import GraspLift
 
 
-def state(z_m: float, held: bool) -> np.ndarray:
+def state(z_m: float, held: bool) -> NDArray[np.float32]:
     return np.array([0.25, 0.0, z_m, 0.0, float(held)], np.float32)
 
 
-def judged(states: list[np.ndarray]) -> list[bool]:
+def judged(states: list[NDArray[np.float32]]) -> list[bool]:
     task = GraspLift(TaskSettings())
     task.begin(state(0.0135, held=False))
     return [task.succeeded(each) for each in states]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robot.env import make_env
 from robot.settings import ArmSettings, TaskSettings
@@ -18,7 +19,9 @@ CONTRACT = sim_contract()
 TOOL = [dimension.name for dimension in CONTRACT.proprioception].index("tool.x")
 
 
-def view(tool_m: tuple[float, float, float] = (0.25, 0, 0.1), held: bool = False, cube_z_m: float = 0.0135) -> OperatorView:
+def view(
+    tool_m: tuple[float, float, float] = (0.25, 0, 0.1), held: bool = False, cube_z_m: float = 0.0135
+) -> OperatorView:
     proprioception = np.zeros(len(CONTRACT.proprioception), np.float32)
     proprioception[TOOL : TOOL + 3] = tool_m
     return OperatorView(proprioception, np.array([0.25, 0.05, cube_z_m, 0.0, float(held)], np.float32))
@@ -32,7 +35,10 @@ def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
     env = make_env(CONTRACT, ArmSettings(), TaskSettings(), seed=0)
     scripted = operator(demo_noise=0.0)
     trials = [
-        (x, y, yaw) for x in np.linspace(0.20, 0.30, 5) for y in np.linspace(-0.08, 0.08, 5) for yaw in (0.0, math.pi / 4)
+        (x, y, yaw)
+        for x in np.linspace(0.20, 0.30, 5)
+        for y in np.linspace(-0.08, 0.08, 5)
+        for yaw in (0.0, math.pi / 4)
     ]
     successes = 0
     for x, y, yaw in trials:
@@ -95,7 +101,7 @@ def test_a_silent_operator_never_touches_the_arm() -> None:
 
 
 def test_the_same_seed_gives_the_same_hand() -> None:
-    def hand() -> list[np.ndarray | None]:
+    def hand() -> list[NDArray[np.float32] | None]:
         teacher = operator()
         teacher.begin_episode(demonstrating=True)
         return [teacher.poll(view((0.2, 0.0, 0.1))) for _ in range(10)]

@@ -1,0 +1,79 @@
+"""From an observation to an action: frozen encoder, reduction and the newest snapshot's networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from policy.contract import Contract
+from policy.encoder import Encoder
+from policy.errors import EncoderError, SnapshotError
+from policy.experience import Observation
+from policy.features import Featurizer
+from policy.network import PolicyNetwork, PolicySpec
+from policy.preprocess import normalise
+from policy.snapshot import unpack_snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Networks and reduction of one snapshot: replaced as a whole, never changed."""
+
+    network: PolicyNetwork
+    featurizer: Featurizer
+
+
+class Policy:
+    """Selects actions with the newest snapshot.
+
+    `load_snapshot` may run in another thread than `select_action`: it builds everything aside and swaps one reference,
+    so a tick sees either the old policy or the new one.
+    """
+
+    def __init__(self, spec: PolicySpec, contract: Contract, encoder: Encoder) -> None:
+        if (encoder.sha256, encoder.channels) != (spec.encoder.sha256, spec.encoder.channels):
+            raise EncoderError(
+                f"encoder {encoder.name!r} ({encoder.sha256[:12]}, {encoder.channels} channels), but the learner trains on "
+                f"{spec.encoder.name!r} ({spec.encoder.sha256[:12]}, {spec.encoder.channels} channels); set the same encoder"
+            )
+        self.spec = spec
+        self._contract = contract
+        self._encoder = encoder
+        self._actions = len(contract.action) - (spec.network.gripper == "discrete")
+        self._live: _Live | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True once a snapshot is loaded; before that there is nothing to act with."""
+        return self._live is not None
+
+    def load_snapshot(self, data: bytes) -> int:
+        """Take over the policy in `data` from the next action on.
+
+        Returns the learner's gradient updates up to it. Raises `SnapshotError`, and keeps the old policy, unless the
+        snapshot fits spec and contract exactly.
+        """
+        snapshot = unpack_snapshot(data, self.spec, self._contract)
+        self._live = _Live(snapshot.network, Featurizer(self._encoder, snapshot.reduction, self._contract))
+        return snapshot.updates
+
+    def select_action(
+        self, observation: Observation, deterministic: bool, generator: torch.Generator
+    ) -> NDArray[np.float32]:
+        """The action for an observation: float32 (A,), -1..1.
+
+        deterministic: the mode of the policy, as evaluation wants it, instead of a sample drawn with `generator`
+        """
+        live = self._live
+        if live is None:
+            raise SnapshotError("no policy yet: no snapshot has arrived; wait for the learner before moving the arm")
+        with torch.inference_mode():
+            frames = live.featurizer.stack(observation.frames)  # (cameras, H, W, 3)
+            maps = live.featurizer.maps(frames[:, None]).cpu()  # (cameras, 1, channels, h, w)
+            proprioception = normalise(observation.proprioception, self._contract.proprioception)
+            noise = None if deterministic else torch.randn(1, self._actions, generator=generator)
+            action = live.network.act(maps, torch.from_numpy(proprioception)[None], noise)
+        return action[0].numpy()

@@ -1,0 +1,59 @@
+"""All settings of a run in one tree.
+
+Each section lives beside the code that reads it; this module only puts them together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from actor.link_settings import LinkSettings
+from actor.settings import LoopSettings
+from learner.service_settings import ServiceSettings
+from learner.settings import LearnerSettings
+from policy.contract import Contract, Frozen
+from robot.settings import ArmSettings, TaskSettings
+from teleop.settings import OperatorSettings
+
+DEFAULT_PRESET = "fast"
+# What lies in a run folder, for more than one verb.
+SETTINGS_FILE, STORE_FILE, READY_FILE = "settings.yaml", "experience.sqlite", "learner.json"
+
+
+class EvaluationSettings(Frozen):
+    """The fixed grid on which a policy is judged: cell centres of the cube's field times yaws."""
+
+    rows: int = Field(default=5, gt=0, description="Cells along x.")
+    columns: int = Field(default=5, gt=0, description="Cells along y.")
+    yaws: int = Field(default=4, gt=0, description="Yaws of the cube per cell, spread over a quarter turn.")
+    seed: int = Field(default=1_000_003, ge=0, description="Seed of the tool's start positions; not a training seed.")
+    checkpoint: str = Field(default="", description="Snapshot in the run folder to judge; empty: the newest.")
+
+
+class Settings(Frozen):
+    """Everything that can be set."""
+
+    preset: str = Field(description="Name of the preset, as reports show it.")
+    run: str = Field(
+        default="demo",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of the run; its folder is `<runs>/<run>`.",
+    )
+    runs: Path = Field(default=Path("runs"), description="Folder of all runs.")
+    seed: int = Field(default=0, ge=0, description="Seed of all that is random in this run.")
+    contract: Contract = Field(description="What is observed and commanded; both ends must agree on it.")
+    arm: ArmSettings = Field(default=ArmSettings(), description="Which arm is driven, and how.")
+    task: TaskSettings = Field(default=TaskSettings(), description="What is to be learned.")
+    operator: OperatorSettings = Field(default=OperatorSettings(), description="How the operator teaches.")
+    loop: LoopSettings = Field(default=LoopSettings(), description="The actor's control loop.")
+    link: LinkSettings = Field(default=LinkSettings(), description="The actor's link to its learner.")
+    service: ServiceSettings = Field(default=ServiceSettings(), description="The learner's service.")
+    learner: LearnerSettings = Field(default=LearnerSettings(), description="How the learner learns.")
+    evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.runs / self.run

@@ -1,0 +1,84 @@
+"""The few statistics that the report and the dashboard share: nothing here reads a file or draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.errors import NudgeError
+
+Z_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal distribution
+
+
+class StatisticsError(NudgeError):
+    """Counts or windows from which no figure follows."""
+
+
+class Interval(NamedTuple):
+    """A confidence interval of a probability [1], 0..1."""
+
+    low: float
+    high: float
+
+
+def wilson_interval(successes: int, trials: int, z: float = Z_95) -> Interval:
+    """Wilson's score interval of a success probability [1].
+
+    With p = successes / trials and n = trials (Wilson 1927, eq. for the roots of |p - P| = z sqrt(P(1-P)/n)):
+
+        (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
+
+    Unlike p ± z·sqrt(p(1-p)/n) it stays within 0..1 and says something at 0 or n successes.
+    Raises `StatisticsError` unless 0 <= successes <= trials and trials > 0.
+    """
+    if trials <= 0 or not 0 <= successes <= trials:
+        raise StatisticsError(
+            f"Wilson interval: got {successes} successes of {trials} trials, expected 0 <= successes <= trials and at "
+            f"least one trial; run the evaluation first"
+        )
+    p, n = successes / trials, float(trials)
+    centre = p + z * z / (2 * n)
+    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    # The interval holds p; at 0 or n successes it ends there, but for rounding by some 1e-17.
+    return Interval(min(p, max(0.0, (centre - half) / scale)), max(p, min(1.0, (centre + half) / scale)))
+
+
+def running_average(values: Sequence[float] | NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Mean of the last `window` values at each position, of all so far where there are fewer: (N,) -> (N,)."""
+    values_array = np.asarray(values, np.float64)  # (N,)
+    return running_ratio(values_array, np.ones_like(values_array), window)
+
+
+def running_ratio(
+    parts: Sequence[float] | NDArray[np.float64], wholes: Sequence[float] | NDArray[np.float64], window: int
+) -> NDArray[np.float64]:
+    """Sum of the last `window` parts over the sum of the last `window` wholes: (N,), (N,) -> (N,).
+
+    Episodes of unequal length weigh by their steps, as they should in a share of steps. Where the wholes sum to
+    zero there is no share: NaN. Raises `StatisticsError` on a window below 1 or unequal lengths.
+    """
+    parts_array, wholes_array = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)  # (N,), (N,)
+    if window < 1 or parts_array.shape != wholes_array.shape or parts_array.ndim != 1:
+        raise StatisticsError(
+            f"running ratio: got shapes {parts_array.shape} and {wholes_array.shape} with a window of {window}, "
+            f"expected two (N,) of equal length and a window of at least 1"
+        )
+    part_sums, whole_sums = _windowed_sum(parts_array, window), _windowed_sum(wholes_array, window)
+    shares: NDArray[np.float64] = np.divide(
+        part_sums, whole_sums, out=np.full(len(parts_array), np.nan), where=whole_sums != 0
+    )
+    return shares
+
+
+def _windowed_sum(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Sum of the last `window` values at each position: (N,) -> (N,)."""
+    total = np.zeros(len(values) + 1)  # (N + 1,)
+    np.cumsum(values, out=total[1:])
+    stop = np.arange(1, len(values) + 1)
+    sums: NDArray[np.float64] = total[stop] - total[np.maximum(stop - window, 0)]
+    return sums
