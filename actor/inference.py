@@ -36,8 +36,9 @@ class Policy:
     def __init__(self, spec: PolicySpec, contract: Contract, encoder: Encoder) -> None:
         if (encoder.sha256, encoder.channels) != (spec.encoder.sha256, spec.encoder.channels):
             raise EncoderError(
-                f"encoder {encoder.name!r} ({encoder.sha256[:12]}, {encoder.channels} channels), but the learner trains on "
-                f"{spec.encoder.name!r} ({spec.encoder.sha256[:12]}, {spec.encoder.channels} channels); set the same encoder"
+                f"encoder {encoder.name!r} ({encoder.sha256[:12]}, {encoder.channels} channels), but the learner "
+                f"trains on {spec.encoder.name!r} ({spec.encoder.sha256[:12]}, {spec.encoder.channels} channels); "
+                f"set the same encoder on both ends"
             )
         self.spec = spec
         self._contract = contract

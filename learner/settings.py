@@ -1,0 +1,76 @@
+"""Settings of the learner. The defaults are the preset `fast`; HIL-SERL's own stand in `configs/paper.yaml`.
+
+What differs from HIL-SERL even there: crops are drawn from K stored views instead of afresh, each critic has an output
+layer of its own (theirs share one), one Adam serves critics and grasp critic, and the temperature is exp (theirs
+softplus).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from policy.contract import Frozen
+from policy.settings import EncoderSettings, FeatureSettings, NetworkSettings
+
+
+class SacSettings(Frozen):
+    """RLPD on SAC. Rewards are stored as 0 or 1; `reward_scale` is applied in the update only."""
+
+    batch_size: int = Field(default=128, ge=2, description="Transitions per update")
+    demo_fraction: float = Field(default=0.5, ge=0, le=1, description="Part of a batch from demos and interventions")
+    discount: float = Field(default=0.97, gt=0, lt=1, description="gamma, per environment step")
+    n_step: int = Field(default=3, ge=1, description="Rewards summed before bootstrapping")
+    critic_lr: float = Field(default=7e-4, gt=0, description="Learning rate of critics and grasp critic (Adam)")
+    actor_lr: float = Field(default=7e-4, gt=0, description="Learning rate of the actor (Adam)")
+    temperature_lr: float = Field(default=7e-4, gt=0, description="Learning rate of the logarithm of the temperature")
+    tau: float = Field(default=0.01, gt=0, le=1, description="Step of the target networks towards the online ones")
+    temperature_init: float = Field(default=0.01, gt=0, description="Temperature at the start")
+    target_entropy: float | None = Field(
+        default=-2.0, description="Entropy [nat] to hold; None = -action dimensions / 2"
+    )
+    backup_entropy: bool = Field(default=False, description="Subtract temperature * log pi from the critic's target")
+    critics: int = Field(default=2, ge=1, description="Members of the critic ensemble")
+    target_subset: int | None = Field(
+        default=None, ge=1, description="Members drawn for each target, whose minimum counts (REDQ); None = all"
+    )
+    actor_q: Literal["mean", "min"] = Field(default="mean", description="What the actor maximises over the ensemble")
+    actor_every: int = Field(default=2, ge=1, description="Critic updates per update of actor and temperature")
+    reward_scale: float = Field(default=10.0, gt=0, description="Factor on stored rewards; Q is bounded by it")
+    gripper_penalty: float = Field(
+        default=0.02, ge=0, description="Taken from the grasp critic's reward per gripper change, before reward_scale"
+    )
+    bc_weight: float = Field(
+        default=1.0, ge=0, description="Weight of the squared error to demonstrated actions in the actor's loss"
+    )
+    bc_half_life_updates: float = Field(default=20_000.0, gt=0, description="Updates after which bc_weight has halved")
+    matmul: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Arithmetic of matrix products; 'auto' = bfloat16 where the processor has it in hardware",
+    )
+
+
+class TrainerSettings(Frozen):
+    """When to train, publish, log and save."""
+
+    demo_episodes: int = Field(default=20, ge=1, description="Complete demo episodes to wait for before training")
+    online_steps_before_training: int = Field(default=0, ge=0, description="Steps beside demos to wait for as well")
+    utd: float = Field(default=4.0, gt=0, description="Updates per environment step, demos included")
+    publish_every_updates: int = Field(default=50, ge=1, description="Updates between two policy snapshots")
+    log_every_updates: int = Field(default=200, ge=1, description="Updates between two lines of metrics")
+    checkpoint_every_updates: int = Field(default=5_000, ge=1, description="Updates between two checkpoints")
+    checkpoints_kept: int = Field(default=3, ge=1, description="Newest checkpoints that stay on the disk")
+    replay_initial_slots: int = Field(default=4096, ge=2, description="Observations that replay has room for at first")
+    device: str = Field(default="cpu", description="torch device of the updates: cpu, cuda, cuda:0, ...")
+    threads: int | None = Field(default=1, ge=1, description="torch threads per operation; None leaves torch's choice")
+
+
+class LearnerSettings(Frozen):
+    """Everything that shapes learning. The defaults are the `fast` preset."""
+
+    encoder: EncoderSettings = EncoderSettings()
+    features: FeatureSettings = FeatureSettings()
+    network: NetworkSettings = NetworkSettings()
+    sac: SacSettings = SacSettings()
+    trainer: TrainerSettings = TrainerSettings()

@@ -1,0 +1,307 @@
+"""The trainer: waits for demonstrations, prepares features, then holds the update-to-data ratio until it is stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+from learner.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from learner.ingest import Ingest, StepEncoder, StepSource, fit_on_demos
+from learner.metrics import MetricsLog
+from learner.replay import Replay, ReplayLayout
+from learner.sac import Sac, use_matmul
+from learner.settings import LearnerSettings
+from policy.contract import Contract
+from policy.encoder import Encoder
+from policy.errors import NudgeError
+from policy.features import FeatureReduction, Featurizer
+from policy.network import PolicySpec, make_spec
+from policy.snapshot import pack_snapshot
+
+Phase = Literal["waiting for demonstrations", "preparing features", "training", "stopped"]
+CHECKPOINTS = "checkpoints"  # their folder in the run folder
+WAIT_S = 0.05  # between two looks at something that is not there yet
+
+
+class TrainingDiverged(NudgeError):
+    """A loss or a weight is no longer finite."""
+
+
+class SnapshotSink(Protocol):
+    """What the trainer asks of `learner.publisher.PolicyPublisher`."""
+
+    def publish(self, snapshot: bytes) -> int:
+        """Make a snapshot the newest; return its version."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerStatus:
+    """Where the run stands.
+
+    env_steps: in the store, demos included; effective_utd: updates per environment step so far
+    steps_behind: environment steps whose updates are still owed; 0 while nothing is owed by design (waiting)
+    """
+
+    phase: Phase
+    env_steps: int
+    updates: int
+    effective_utd: float
+    updates_per_s: float
+    steps_behind: int
+    policy_version: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What exists once features are prepared."""
+
+    sac: Sac
+    replay: Replay
+    reduction: FeatureReduction | None
+    rng: np.random.Generator
+    ingest: Ingest
+    ingesting: Future[None]
+    log: MetricsLog
+
+
+class Trainer:
+    """One run's training. `run` is for one thread; `status` may be called from any other, and never waits."""
+
+    def __init__(
+        self,
+        settings: LearnerSettings,
+        contract: Contract,
+        store: StepSource,
+        publisher: SnapshotSink,
+        encoder: Encoder,
+        run_folder: Path,
+        seed: int,
+    ) -> None:
+        self.settings = settings
+        self.spec: PolicySpec = make_spec(contract, encoder, settings.features.reduced_channels, settings.network)
+        self.run_folder = run_folder
+        self._seed = seed
+        self._contract = contract
+        self._store = store
+        self._publisher = publisher
+        self._encoder = encoder
+        self._phase: Phase = "waiting for demonstrations"
+        self._env_steps = 0
+        self._updates = 0
+        self._policy_version = 0
+        self._updates_per_s = 0.0
+        self._warming_up = True  # nothing is owed yet
+        self._metrics: Mapping[str, float] = {}
+
+    def status(self) -> TrainerStatus:
+        """Where the run stands now."""
+        env_steps, updates, utd = self._env_steps, self._updates, self.settings.trainer.utd
+        behind = 0 if self._warming_up else math.ceil(max(0.0, env_steps * utd - updates) / utd)
+        return TrainerStatus(
+            phase=self._phase,
+            env_steps=env_steps,
+            updates=updates,
+            effective_utd=updates / env_steps if env_steps else 0.0,
+            updates_per_s=self._updates_per_s,
+            steps_behind=behind,
+            policy_version=self._policy_version,
+            metrics=self._metrics,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Train until `stop`. Ends with a checkpoint; raises what went wrong, in this thread or in the encoding one."""
+        try:
+            if not self._wait_for_demos(stop):
+                return
+            with ExitStack() as stack:
+                stack.enter_context(_arithmetic(self.settings))
+                run = self._prepare(stack)
+                try:
+                    self._train(run, stop)
+                finally:
+                    run.replay.save()
+                self._checkpoint(run)
+        finally:
+            self._phase = "stopped"
+
+    def _wait_for_demos(self, stop: threading.Event) -> bool:
+        """True once there are enough demos; False when stopped before."""
+        while not stop.is_set():
+            counts = self._store.counts()
+            self._env_steps = counts.env_steps
+            if counts.demo_episodes >= self.settings.trainer.demo_episodes:
+                return True
+            stop.wait(WAIT_S)
+        return False
+
+    def _prepare(self, stack: ExitStack) -> _Run:
+        """Resume from the newest checkpoint, or fit the reduction and start afresh; start encoding."""
+        self._phase = "preparing features"
+        settings, seed = self.settings, self._seed
+        sac = Sac(self.spec, self._contract, settings.sac, seed, torch.device(settings.trainer.device))
+        rng = np.random.default_rng(seed)
+        found = list_checkpoints(self._checkpoints)
+        if found:
+            checkpoint = load_checkpoint(found[-1], self.spec)
+            checkpoint.restore(sac)
+            rng.bit_generator.state = checkpoint.sample_rng
+            reduction = checkpoint.reduction
+            self._updates, self._policy_version = sac.updates, checkpoint.policy_version
+        else:
+            reduction = fit_on_demos(self._store, self._encoder, self._contract, settings.features, seed)
+        featurizer = Featurizer(self._encoder, reduction, self._contract)
+        replay = self._open_replay(featurizer)
+        ingest = Ingest(self._store, StepEncoder(featurizer, settings.features, self._contract, seed), replay.cursor)
+        pool = stack.enter_context(ThreadPoolExecutor(1, "encode"))
+        stop_ingest = threading.Event()
+        stack.callback(stop_ingest.set)
+        log = stack.enter_context(MetricsLog(self.run_folder))
+        run = _Run(sac, replay, reduction, rng, ingest, pool.submit(ingest.run, stop_ingest), log)
+        if not found:
+            self._checkpoint(run)  # from here on the reduction is fixed, whatever happens
+        return run
+
+    def _open_replay(self, featurizer: Featurizer) -> Replay:
+        features = self.settings.features
+        cameras, channels, height, width = featurizer.shape
+        layout = ReplayLayout(
+            maps=(cameras, features.views, channels, height, width),
+            proprioception=len(self._contract.proprioception),
+            action=len(self._contract.action),
+        )
+        key = {
+            "contract": self._contract.hash,
+            "encoder": self._encoder.sha256,
+            "encoder_dtype": str(self._encoder.dtype),
+            "reduction": featurizer.reduction_hash,
+            "views": f"{features.views} views, {features.pad_px} px, seed {self._seed}",
+        }
+        return Replay(self.run_folder / "replay", layout, key, self.settings.trainer.replay_initial_slots)
+
+    def _train(self, run: _Run, stop: threading.Event) -> None:
+        settings = self.settings.trainer
+        backlog = run.ingest.env_steps
+        while run.replay.steps < backlog and not stop.is_set():  # else the first demos would be learned by heart
+            self._take(run, WAIT_S)
+        self._phase = "training"
+        if run.sac.updates > 0 or settings.online_steps_before_training > 0:
+            self._publish(run)  # who resumes, or needs online steps first, must give the actor something to act with
+        while not stop.is_set() and not self._enough_online(run):
+            self._take(run, WAIT_S)
+        self._warming_up = False
+        window_start, window_updates = time.monotonic(), run.sac.updates
+        while not stop.is_set():
+            owes = run.replay.steps * settings.utd - run.sac.updates >= 1
+            if not owes and self._policy_version == 0:
+                self._publish(run)
+            self._take(run, 0.0 if owes else WAIT_S)
+            if owes:
+                self._update(run)
+            elapsed_s = time.monotonic() - window_start
+            if elapsed_s >= 2.0:
+                self._updates_per_s = (run.sac.updates - window_updates) / elapsed_s
+                window_start, window_updates = time.monotonic(), run.sac.updates
+
+    def _enough_online(self, run: _Run) -> bool:
+        return run.replay.online_transitions >= self.settings.trainer.online_steps_before_training
+
+    def _take(self, run: _Run, timeout_s: float) -> None:
+        """Move encoded steps into replay; wait up to `timeout_s` for the first."""
+        if run.ingesting.done():
+            run.ingesting.result()  # raises what ended the encoding thread
+        try:
+            step = run.ingest.encoded.get(block=timeout_s > 0, timeout=timeout_s)
+            while True:
+                run.replay.add(step)
+                step = run.ingest.encoded.get_nowait()
+        except queue.Empty:
+            pass
+        self._env_steps = max(run.ingest.env_steps, run.replay.steps)
+
+    def _update(self, run: _Run) -> None:
+        sac, settings, trainer = run.sac, self.settings.sac, self.settings.trainer
+        batch = run.replay.sample(
+            settings.batch_size, settings.demo_fraction, settings.n_step, settings.discount, run.rng
+        )
+        sac.update(batch)
+        self._updates = sac.updates
+        if sac.updates % trainer.log_every_updates == 0:
+            self._log(run)
+        if sac.updates % trainer.publish_every_updates == 0:
+            self._publish(run)
+        if sac.updates % trainer.checkpoint_every_updates == 0:
+            self._checkpoint(run)
+
+    def _publish(self, run: _Run) -> None:
+        self._guard(run)
+        self._policy_version = self._publisher.publish(pack_snapshot(run.sac.policy, run.reduction, run.sac.updates))
+
+    def _log(self, run: _Run) -> None:
+        self._guard(run)
+        metrics = run.sac.read_metrics()
+        status = self.status()
+        metrics |= {
+            "updates_per_s": status.updates_per_s,
+            "effective_utd": status.effective_utd,
+            "steps_behind": float(status.steps_behind),
+            "demo_transitions": float(run.replay.demo_transitions),
+            "online_transitions": float(run.replay.online_transitions),
+        }
+        if run.reduction is not None:
+            metrics["explained_variance"] = min(run.reduction.explained_variance)
+        self._metrics = metrics
+        run.log.write(run.sac.updates, status.env_steps, metrics)
+
+    def _guard(self, run: _Run) -> None:
+        """Stop on the first weight or loss that is not finite, and keep what led there."""
+        bad = run.sac.not_finite()
+        if not bad:
+            return
+        folder = self.run_folder / "diverged"
+        path = save_checkpoint(folder, run.sac, run.reduction, self._policy_version, run.rng, keep=1)
+        evidence = {"not_finite": bad, "updates": run.sac.updates, "metrics_before": dict(self._metrics)}
+        (path / "evidence.json").write_text(json.dumps(evidence, indent=1) + "\n")
+        raise TrainingDiverged(
+            f"after {run.sac.updates} updates {bad[0]} is not finite ({len(bad)} tensors in all); the state is kept in "
+            f"{path}; lower the learning rates or the reward scale, and resume from {self._checkpoints}"
+        )
+
+    def _checkpoint(self, run: _Run) -> None:
+        self._guard(run)
+        run.replay.save()
+        keep = self.settings.trainer.checkpoints_kept
+        save_checkpoint(self._checkpoints, run.sac, run.reduction, self._policy_version, run.rng, keep)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.run_folder / CHECKPOINTS
+
+
+@contextmanager
+def _arithmetic(settings: LearnerSettings) -> Iterator[None]:
+    """Threads and products of this process as the settings say; as they were before, afterwards."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    if settings.trainer.threads is not None:
+        torch.set_num_threads(settings.trainer.threads)
+    use_matmul(settings.sac.matmul, torch.device(settings.trainer.device))
+    torch.set_flush_denormal(True)  # products of vanishing gradients would otherwise take 100x as long
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+        torch.set_flush_denormal(False)

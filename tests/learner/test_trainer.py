@@ -1,0 +1,266 @@
+"""The trainer with a store in memory: phases, the ratio it holds, resuming, errors; and that it learns."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from actor.inference import Policy
+from learner.checkpoint import list_checkpoints
+from learner.publisher import PolicyPublisher
+from learner.settings import LearnerSettings
+from learner.trainer import Trainer, TrainingDiverged
+from policy.encoder import Encoder, ResNet10Shape, random_encoder
+from policy.experience import Observation, Source, Step
+from policy.fakes import fake_contract, fake_episode
+
+CONTRACT = fake_contract(cameras=1, proprioception=3)
+TINY = ResNet10Shape(embedding_size=8, hidden_sizes=(8, 8, 16, 16))
+DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    env_steps: int
+    demo_episodes: int
+
+
+class MemoryStore:
+    """An experience store that forgets when the process ends."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.episodes = 0
+
+    def add_episode(self, steps: int, source: Source, *, terminated: bool = True) -> None:
+        rng = np.random.default_rng(self.episodes)
+        episode = fake_episode(CONTRACT, steps, rng, episode=self.episodes, source=source, terminated=terminated)
+        self.add(episode)
+
+    def add(self, steps: list[Step]) -> None:
+        self.steps += steps
+        self.episodes += 1
+
+    def read_after(self, cursor: int, limit: int) -> list[tuple[int, Step]]:
+        return [(cursor + i + 1, step) for i, step in enumerate(self.steps[cursor : cursor + limit])]
+
+    def counts(self) -> Counts:
+        demos = sum(step.last and step.source is Source.DEMO for step in self.steps)
+        return Counts(len(self.steps), demos)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return random_encoder(0, TINY)
+
+
+def make_settings(**sections: dict[str, object]) -> LearnerSettings:
+    base: dict[str, dict[str, object]] = {
+        "features": {"views": 2, "reduced_channels": 8},
+        "network": {"head_width": 8, "hidden": (16,)},
+        "sac": {"batch_size": 16},
+        "trainer": {"demo_episodes": 2, "utd": 2.0, "publish_every_updates": 5, "log_every_updates": 20},
+    }
+    return LearnerSettings.model_validate({name: base[name] | sections.get(name, {}) for name in base})
+
+
+@contextmanager
+def running(trainer: Trainer) -> Iterator[threading.Event]:
+    """Run a trainer in a thread; stop it, and raise what it raised, at the end."""
+    stop, errors = threading.Event(), []
+
+    def body() -> None:
+        try:
+            trainer.run(stop)
+        except Exception as error:  # noqa: BLE001 - handed over to the test below
+            errors.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+class TestPhases:
+    def test_it_waits_prepares_trains_to_its_ratio_and_stops(self, tmp_path: Path, encoder: Encoder) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        trainer = Trainer(make_settings(), CONTRACT, store, publisher, encoder, tmp_path, 0)
+        store.add_episode(5, Source.DEMO)
+        with running(trainer):
+            wait_for(lambda: trainer.status().env_steps == 5)
+            status = trainer.status()
+            assert status.phase == "waiting for demonstrations"
+            assert (status.updates, status.steps_behind, status.policy_version) == (0, 0, 0)
+
+            store.add_episode(6, Source.DEMO)
+            wait_for(lambda: trainer.status().updates == 22)  # 11 steps at 2 updates each
+            time.sleep(0.2)
+            status = trainer.status()
+            assert status.phase == "training"
+            assert (status.updates, status.effective_utd, status.steps_behind) == (22, 2.0, 0)
+            assert status.policy_version == 22 // 5
+
+            store.add_episode(4, Source.POLICY, terminated=False)
+            wait_for(lambda: trainer.status().updates == 30)
+            assert trainer.status().env_steps == 15
+        assert trainer.status().phase == "stopped"
+        assert [path.name for path in list_checkpoints(tmp_path / "checkpoints")][-1] == "update-000000030"
+        line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+        assert line["updates"] == 20
+        assert {"critic_loss", "q_mean", "entropy", "temperature", "effective_utd"} <= line["metrics"].keys()
+        assert list((tmp_path / "tensorboard").iterdir())
+
+    def test_stopping_while_waiting_leaves_quietly(self, tmp_path: Path, encoder: Encoder) -> None:
+        trainer = Trainer(make_settings(), CONTRACT, MemoryStore(), PolicyPublisher(), encoder, tmp_path, 0)
+        with running(trainer):
+            pass
+        assert trainer.status().phase == "stopped"
+
+    def test_it_publishes_before_the_online_steps_that_it_waits_for(self, tmp_path: Path, encoder: Encoder) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        store.add_episode(3, Source.DEMO)
+        store.add_episode(3, Source.DEMO)
+        settings = make_settings(trainer={"demo_episodes": 2, "utd": 1.0, "online_steps_before_training": 4})
+        trainer = Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)
+        with running(trainer):
+            wait_for(lambda: publisher.latest() is not None)
+            time.sleep(0.1)
+            assert (trainer.status().updates, trainer.status().steps_behind) == (0, 0)
+            store.add_episode(4, Source.POLICY)
+            wait_for(lambda: trainer.status().updates == 10)
+
+    def test_who_has_published_nothing_publishes_when_it_owes_nothing(self, tmp_path: Path, encoder: Encoder) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        store.add_episode(2, Source.DEMO)
+        settings = make_settings(trainer={"demo_episodes": 1, "utd": 1.0, "publish_every_updates": 1000})
+        with running(Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)):
+            wait_for(lambda: publisher.latest() is not None)
+
+
+class TestResuming:
+    def test_counters_versions_and_replay_go_on(self, tmp_path: Path, encoder: Encoder) -> None:
+        store = MemoryStore()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        first = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(first):
+            wait_for(lambda: first.status().updates == 20)
+        version = first.status().policy_version
+        store.add_episode(5, Source.POLICY)
+        publisher = PolicyPublisher(version)
+        second = Trainer(make_settings(), CONTRACT, store, publisher, encoder, tmp_path, 0)
+        with running(second):
+            wait_for(lambda: second.status().updates == 30)
+        latest = publisher.latest()
+        assert latest is not None
+        assert latest.version == second.status().policy_version > version
+        meta = json.loads((tmp_path / "replay" / "replay.json").read_text())
+        assert meta["steps"] == 15
+
+    def test_a_lost_replay_is_rebuilt_from_the_store(self, tmp_path: Path, encoder: Encoder) -> None:
+        store = MemoryStore()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        first = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(first):
+            wait_for(lambda: first.status().updates == 20)
+        features = (tmp_path / "replay" / "maps.bin").read_bytes()[: 10 * 8 * 16 * 2]
+        for path in (tmp_path / "replay").iterdir():
+            path.unlink()
+        second = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(second):
+            wait_for(lambda: (tmp_path / "replay" / "maps.bin").exists() and second.status().phase == "training")
+        assert (tmp_path / "replay" / "maps.bin").read_bytes()[: len(features)] == features
+
+
+class TestErrors:
+    @pytest.mark.filterwarnings("ignore:invalid value encountered")
+    def test_a_weight_that_becomes_nan_stops_the_run_and_is_kept(
+        self, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = MemoryStore()
+        store.add_episode(5, Source.DEMO)
+        poisoned = fake_episode(CONTRACT, 3, np.random.default_rng(7), episode=1)
+        store.add([*poisoned[:2], replace(poisoned[2], reward=float("inf"))])
+        trainer = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with pytest.raises(TrainingDiverged, match=r"is not finite .* kept in"), running(trainer):
+            wait_for(lambda: trainer.status().phase == "stopped")
+        (evidence,) = (tmp_path / "diverged").glob("*/evidence.json")
+        assert any(name.startswith("critic") for name in json.loads(evidence.read_text())["not_finite"])
+
+    def test_an_error_of_the_encoding_thread_ends_the_run(self, tmp_path: Path, encoder: Encoder) -> None:
+        store = MemoryStore()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        trainer = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        broken = fake_episode(CONTRACT, 1, np.random.default_rng(9), episode=9)[0]
+
+        def train_then_break() -> None:
+            with running(trainer):
+                wait_for(lambda: trainer.status().updates == 20)
+                store.add([replace(broken, observation=replace(broken.observation, frames={}))])
+                wait_for(lambda: trainer.status().phase == "stopped")
+
+        with pytest.raises(KeyError, match="camera0"):
+            train_then_break()
+
+
+def coloured(rng: np.random.Generator, red: bool) -> Observation:
+    """A noisy frame with a red or a blue square; the proprioception tells nothing."""
+    frame = rng.integers(90, 130, (128, 128, 3)).astype(np.uint8)
+    frame[32:96, 32:96] = (220, 30, 30) if red else (30, 30, 220)
+    return Observation({"camera0": frame}, np.zeros(3, np.float32), np.zeros(0, np.float32))
+
+
+def test_it_learns_which_way_each_colour_wants(tmp_path: Path, encoder: Encoder) -> None:
+    """One-step episodes with random actions: reward 1 where red goes with x > 0, blue with x < 0. No BC term."""
+    rng, store = np.random.default_rng(0), MemoryStore()
+    for index in range(160):
+        red = bool(rng.integers(2))
+        (step,) = fake_episode(CONTRACT, 1, rng, episode=index, source=Source.DEMO if index < 40 else Source.POLICY)
+        right = (step.action[0] > 0) == red
+        store.add([replace(step, observation=coloured(rng, red), reward=float(right), final=coloured(rng, red))])
+    settings = make_settings(
+        network={"head_width": 16, "hidden": (64,)},
+        sac={"batch_size": 64, "bc_weight": 0.0, "reward_scale": 1.0, "critic_lr": 2e-3, "actor_lr": 2e-3},
+        trainer={"demo_episodes": 20, "utd": 3.0, "publish_every_updates": 20},
+    )
+    publisher = PolicyPublisher()
+    trainer = Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)
+    policy, generator = Policy(trainer.spec, CONTRACT, encoder), torch.Generator()
+    trials = [(red, coloured(rng, red)) for red in (True, False) * 25]
+
+    def success() -> float:
+        latest = publisher.latest()
+        assert latest is not None
+        policy.load_snapshot(latest.data)
+        right = [bool(policy.select_action(seen, True, generator)[0] > 0) == red for red, seen in trials]
+        return sum(right) / len(right)
+
+    with running(trainer):
+        wait_for(lambda: publisher.latest() is not None)
+        assert success() <= 0.7  # after 20 updates: one way for both colours
+        wait_for(lambda: trainer.status().updates == 480)
+    assert success() >= 0.95
