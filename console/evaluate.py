@@ -17,7 +17,7 @@ from actor.inference import Policy
 from console.errors import ConsoleError
 from console.presets import load_settings
 from console.report_data import Evaluation, Grid, Trial
-from console.settings import DEFAULT_PRESET, EvaluationSettings, Settings
+from console.settings import DEFAULT_PRESET, Settings
 from console.video import control_caption, side_by_side, write_video
 from policy.encoder import load_encoder
 from policy.experience import Observation, Source
@@ -63,19 +63,19 @@ def evaluate(settings: Settings, console: Console) -> Evaluation:
     path = settings.folder / (chosen.checkpoint or POLICY_FILE)
     policy, updates = load_policy(path, settings)
     env = make_env(settings.contract, settings.arm, settings.task, settings.seed)
-    placements = list(_placements(chosen, settings))
-    filmed = set(np.linspace(0, len(placements) - 1, min(VIDEO_TRIALS, len(placements))).astype(int).tolist())
+    grid = list(placements(settings))
+    filmed = set(np.linspace(0, len(grid) - 1, min(VIDEO_TRIALS, len(grid))).astype(int).tolist())
     pictures: list[NDArray[np.uint8]] = []
     try:
         trials = []
-        for index, placement in enumerate(track(placements, "evaluating", console=console, transient=True)):
+        for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
             trials.append(_run_trial(env, policy, placement, settings, pictures if index in filmed else None))
     finally:
         env.close()
     write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation = Evaluation(
         trials=tuple(trials),
-        grid=_grid(chosen, settings),
+        grid=_grid(settings),
         policy_version=updates,
         checkpoint=path.name,
         deterministic=True,
@@ -135,9 +135,10 @@ def _picture(env: ArmEnv, settings: Settings, placement: Placement, step: int, *
     return side_by_side(frames, control_caption(Source.POLICY, step, success or None, cell), upscale=1)
 
 
-def _placements(chosen: EvaluationSettings, settings: Settings) -> Iterator[Placement]:
+def placements(settings: Settings) -> Iterator[Placement]:
     """Cell centres times yaws; the tool's start is drawn as in training, from a seed of its own."""
-    grid = _grid(chosen, settings)
+    chosen = settings.evaluation
+    grid = _grid(settings)
     generator = np.random.default_rng(chosen.seed)
     start_m, noise_m = np.array(settings.task.start_m), np.array(settings.task.start_noise_m)
     for row in range(grid.rows):
@@ -148,11 +149,11 @@ def _placements(chosen: EvaluationSettings, settings: Settings) -> Iterator[Plac
                 yield Placement(row, column, Start(cube, start_m + generator.uniform(-noise_m, noise_m)))
 
 
-def _grid(chosen: EvaluationSettings, settings: Settings) -> Grid:
+def _grid(settings: Settings) -> Grid:
     (x_low_m, x_high_m), (y_low_m, y_high_m) = settings.task.field_x_m, settings.task.field_y_m
     return Grid(
-        rows=chosen.rows,
-        columns=chosen.columns,
+        rows=settings.evaluation.rows,
+        columns=settings.evaluation.columns,
         x_low_m=x_low_m,
         x_high_m=x_high_m,
         y_low_m=y_low_m,

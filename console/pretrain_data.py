@@ -81,7 +81,7 @@ class FrameSource:
         return rows
 
     def _place(self) -> NDArray[np.float64]:
-        """Put arm and cube somewhere: apart, near each other, or the cube between the jaws. Returns their offset (3,)."""
+        """Put arm and cube somewhere: apart, close, or the cube between the jaws. Returns their offset (3,) [m]."""
         generator, task = self._generator, self._task
         low, high = np.array(ControllerSettings().box_low_m), np.array(ControllerSettings().box_high_m)
         cube_m = np.array(

@@ -6,8 +6,9 @@ Each section lives beside the code that reads it; this module only puts them tog
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
@@ -52,6 +53,16 @@ class Settings(Frozen):
     service: ServiceSettings = Field(default=ServiceSettings(), description="The learner's service.")
     learner: LearnerSettings = Field(default=LearnerSettings(), description="How the learner learns.")
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
+
+    @model_validator(mode="after")
+    def _demonstrations_suffice(self) -> Self:
+        recorded, awaited = self.loop.demo_episodes, self.learner.trainer.demo_episodes
+        if recorded < awaited:
+            raise ValueError(
+                f"loop.demo_episodes: got {recorded}, but the learner waits for "
+                f"learner.trainer.demo_episodes = {awaited} and would never begin; record at least as many"
+            )
+        return self
 
     @property
     def folder(self) -> Path:

@@ -1,0 +1,147 @@
+"""The whole system as a person starts it: two real processes over gRPC, and a report at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Small, but nothing is left out: demonstrations, training, takeovers, evaluation, report.
+SMALL = [
+    *("--loop.demo-episodes", "6", "--learner.trainer.demo-episodes", "6"),
+    *("--loop.max-env-steps", "700", "--learner.trainer.utd", "1.5"),
+    *("--evaluation.rows", "2", "--evaluation.columns", "2", "--evaluation.yaws", "2"),
+]
+REPORT_KEYS = {
+    "autonomous_success",
+    "trials",
+    "wilson_low",
+    "success_by_cell",
+    "env_steps",
+    "wall_s",
+    "robot_time_s",
+    "intervention_rate_last_50",
+    "updates",
+    "effective_utd",
+    "contract_hash",
+    "seed",
+}
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "console.main", "demo", "--runs", str(folder), "--run", "small", *SMALL, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+
+
+def wait_for(what: str, happened: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"{what}: did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of all processes that name the folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it ended while we looked
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+def text_of(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+PHASES = {
+    "demonstrating": lambda run: "demonstration 1" in text_of(run / "actor.log"),
+    "training": lambda run: "episode 8" in text_of(run / "actor.log"),
+}
+
+
+def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
+    demo = start(tmp_path)
+    output, _ = demo.communicate(timeout=400)
+    assert demo.returncode == 0, output
+    run = tmp_path / "small"
+    report = json.loads((run / "report.json").read_text())
+    assert report.keys() >= REPORT_KEYS
+    assert (report["trials"], report["env_steps"], report["demo_episodes"]) == (8, 700, 6)
+    assert report["missing"] == []
+    # 1.5 updates a step, and the first to begin with were the demonstrations'.
+    assert 1.0 <= report["effective_utd"] <= 1.6
+    # From 6 demonstrations and a minute of practice; a policy that has learned nothing lifts no cube at all.
+    assert report["autonomous_success"] > 0
+    metrics = [json.loads(line)["metrics"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert metrics[-1]["bc_loss"] < 0.7 * metrics[0]["bc_loss"]
+    assert (run / "report.html").stat().st_size > 20_000
+    assert "autonomous success" in output
+    assert processes_of(tmp_path) == []
+
+
+def test_the_papers_preset_runs_from_end_to_end_too(tmp_path: Path) -> None:
+    demo = start(tmp_path, "--preset", "paper", "--loop.max-env-steps", "400", "--learner.trainer.utd", "0.2")
+    output, _ = demo.communicate(timeout=400)
+    assert demo.returncode == 0, output
+    report = json.loads((tmp_path / "small" / "report.json").read_text())
+    assert (report["preset"], report["env_steps"], report["missing"]) == ("paper", 400, [])
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_ctrl_c_leaves_no_process_and_a_usable_run_folder(tmp_path: Path, phase: str) -> None:
+    demo = start(tmp_path)
+    run = tmp_path / "small"
+    wait_for(phase, lambda: PHASES[phase](run))
+    demo.send_signal(signal.SIGINT)
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, output
+    assert processes_of(tmp_path) == []
+    report = json.loads((run / "report.json").read_text())
+    assert report["env_steps"] > 0
+    assert any("No evaluation" in line for line in report["missing"])
+    assert not list(run.glob("*.partial"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_killing_the_demo_outright_ends_learner_and_actor_too(tmp_path: Path) -> None:
+    demo = start(tmp_path)
+    run = tmp_path / "small"
+    wait_for("demonstrating", lambda: PHASES["demonstrating"](run))
+    demo.kill()
+    demo.communicate()
+    wait_for("children gone", lambda: processes_of(tmp_path) == [], seconds=30)
+
+
+def test_an_earlier_run_of_the_name_is_moved_aside_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "precious").write_text("hours of demonstrations")
+    demo = start(tmp_path)
+    wait_for("settings", (tmp_path / "small" / "settings.yaml").is_file)
+    demo.send_signal(signal.SIGINT)
+    demo.communicate(timeout=60)
+    assert (tmp_path / "small.1" / "precious").read_text() == "hours of demonstrations"
+
+
+def test_a_learner_that_cannot_start_is_named_with_its_last_words(tmp_path: Path) -> None:
+    demo = start(tmp_path, "--learner.encoder.source", str(tmp_path / "nowhere"))
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 1
+    assert "learner: it did not start" in output
+    assert "nowhere" in output
+    assert processes_of(tmp_path) == []
