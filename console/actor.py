@@ -11,7 +11,7 @@ from actor.inference import Policy
 from actor.link import LearnerLink
 from actor.loop import ControlLoop, EpisodeOutcome
 from console.presets import load_settings
-from console.run_report import TIMING_FILE
+from console.run_folder import TIMING_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from policy.encoder import load_encoder

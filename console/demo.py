@@ -15,8 +15,9 @@ from rich.table import Table
 
 from console.errors import ConsoleError
 from console.presets import dump_settings, load_settings
-from console.run_report import paper_deviations
-from console.settings import DEFAULT_PRESET, READY_FILE, SETTINGS_FILE, STORE_FILE, Settings
+from console.run_folder import READY_FILE, SETTINGS_FILE, STORE_FILE
+from console.run_report import paper_deviations, report_run
+from console.settings import DEFAULT_PRESET, Settings
 from console.statistics import running_average
 from console.stopping import Child
 from learner.store import EpisodeRecord, ExperienceStore
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     try:
         _teach(settings, console)
         console.print("[bold]evaluating[/] the policy alone: deterministic actions, no operator")
-        from console.evaluate import evaluate  # imports torch, which took the processes above 3 s already
+        from console.evaluate import evaluate  # takes seconds to import, and is wanted only now
 
         evaluate(settings, console)
     finally:
@@ -56,7 +57,7 @@ def _make_room(folder: Path, console: Console) -> None:
 
 def _introduce(settings: Settings, console: Console) -> None:
     console.print(
-        f"[bold]nudge demo[/]: preset {settings.preset}, seed {settings.seed}, "
+        f"[bold]nudge demo[/]: preset {settings.preset_name}, seed {settings.seed}, "
         f"up to {settings.loop.max_env_steps} steps, into {settings.folder}"
     )
     lines = paper_deviations(settings)
@@ -133,8 +134,6 @@ def _progress(episodes: list[EpisodeRecord], settings: Settings, elapsed_s: floa
 
 
 def _report(settings: Settings, console: Console) -> None:
-    from console.run_report import report_run
-
     report = report_run(settings)
     if report.autonomous_success is not None:
         console.print(

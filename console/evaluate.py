@@ -17,6 +17,7 @@ from actor.inference import Policy
 from console.errors import ConsoleError
 from console.presets import load_settings
 from console.report_data import Evaluation, Grid, Trial
+from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.video import control_caption, side_by_side, write_video
 from policy.encoder import load_encoder
@@ -26,8 +27,6 @@ from robot.env import ArmEnv, make_env
 from robot.sim import SimArm
 from robot.task import CubePose, Start
 
-POLICY_FILE = "policy.safetensors"
-VIDEO_FILE = "policy.mp4"
 VIDEO_PX = 320
 VIDEO_TRIALS = 8
 # A cube looks the same after a quarter turn.

@@ -6,10 +6,10 @@ import json
 
 from rich.console import Console
 
-from console.evaluate import POLICY_FILE
 from console.presets import deviations, load_preset, load_settings
 from console.report_data import write_atomically
-from console.settings import DEFAULT_PRESET, READY_FILE, STORE_FILE, Settings
+from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
+from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from learner.checkpoint import last_policy_version
 from learner.publisher import PolicyPublisher

@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the exit status.
 
     argv: arguments after `nudge`; None takes the process's own
-    0: done. 1: a `NudgeError`, told in a paragraph on stderr. 2: the command line is wrong. 130: Ctrl+C.
+    0: done. 1: a `NudgeError`, told in a paragraph on stderr. 2: the command line is wrong. 130: Ctrl+C. 141: a
+    pipe broke.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or os.environ.get("NUDGE_DEBUG", "") not in ("", "0")
@@ -90,6 +91,10 @@ def run_verb(verb: Verb, argv: list[str], debug: bool = False) -> int:
             traceback.print_exc()
         print_error(str(error))
         return 1
+    except BrokenPipeError:
+        # `nudge demo --help | head`: the reader has seen enough. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()

@@ -8,17 +8,15 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from console.evaluate import VIDEO_FILE
 from console.presets import deviations, load_preset, load_settings
 from console.report import write_report
 from console.report_data import Deviation, EpisodeSummary, Evaluation, ReportInputs, RunReport, TimingRow, read_metrics
-from console.settings import DEFAULT_PRESET, SETTINGS_FILE, STORE_FILE, Settings
+from console.run_folder import METRICS_FILE, SETTINGS_FILE, STORE_FILE, TIMING_FILE, VIDEO_FILE
+from console.settings import DEFAULT_PRESET, Settings
 from learner.store import ExperienceStore
 
-TIMING_FILE = "timing.json"
-METRICS_FILE = "metrics.jsonl"
 # What a section may differ in without changing how anything is learned.
-NO_DEVIATION = ("run", "runs", "preset", "seed", "link.", "service.", "evaluation.")
+NO_DEVIATION = ("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.")
 
 
 def main(argv: list[str]) -> int:
@@ -36,7 +34,7 @@ def report_run(settings: Settings) -> RunReport:
         run_name=settings.run,
         task="grasp and lift a cube",
         success_rule=f"cube lifted by {100 * task.lift_m:.0f} cm and held by both jaws for {task.hold_steps} steps",
-        preset=settings.preset,
+        preset=settings.preset_name,
         seed=settings.seed,
         contract_hash=settings.contract.hash,
         control_hz=settings.contract.control_hz,

@@ -19,8 +19,6 @@ from robot.settings import ArmSettings, TaskSettings
 from teleop.settings import OperatorSettings
 
 DEFAULT_PRESET = "fast"
-# What lies in a run folder, for more than one verb.
-SETTINGS_FILE, STORE_FILE, READY_FILE = "settings.yaml", "experience.sqlite", "learner.json"
 
 
 class EvaluationSettings(Frozen):
@@ -36,7 +34,7 @@ class EvaluationSettings(Frozen):
 class Settings(Frozen):
     """Everything that can be set."""
 
-    preset: str = Field(description="Name of the preset, as reports show it.")
+    preset_name: str = Field(description="Name under which reports show these settings.")
     run: str = Field(
         default="demo",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",

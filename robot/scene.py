@@ -19,10 +19,14 @@ FRONT_POSITION_M, FRONT_LOOKS_AT_M, FRONT_FOVY_DEG = (0.50, -0.20, 0.28), (0.245
 WRIST_POSITION_M, WRIST_LOOKS_AT_M, WRIST_FOVY_DEG = (0.008, 0.058, -0.052), (0.011, 0.022, -0.110), 85.0
 
 
-def build_scene() -> mujoco.MjModel:
-    """Compile the scene. About 0.1 s once the decimated meshes are cached."""
+def build_scene(*, full_visuals: bool = False) -> mujoco.MjModel:
+    """Compile the scene. About 0.1 s once the decimated meshes are cached.
+
+    full_visuals: draw the arm with the meshes as published, 30 times as many faces; `bench/frame.py` compares
+    """
     spec = mujoco.MjSpec.from_file(str(model_path()))
-    _use_decimated_visuals(spec)
+    if not full_visuals:
+        _use_decimated_visuals(spec)
     world = spec.worldbody
     world.add_geom(
         name="table",

@@ -99,12 +99,12 @@ class SimArm:
     def render(self, camera: str, size_px: int) -> NDArray[np.uint8]:
         """A picture for people, (size_px, size_px, 3) uint8 RGB; slow, never an input of a policy."""
         with mujoco.Renderer(self.model, size_px, size_px) as renderer:
-            return _picture(renderer, self.data, camera)
+            return picture(renderer, self.data, camera)
 
     def _render(self) -> dict[str, NDArray[np.uint8]]:
         if self._renderer is None:
             raise ArmError("simulated arm: it has been closed; make a new one")
-        return {name: _picture(self._renderer, self.data, name) for name in (WRIST_CAMERA, FRONT_CAMERA)}
+        return {name: picture(self._renderer, self.data, name) for name in (WRIST_CAMERA, FRONT_CAMERA)}
 
     def _sim_only(self) -> NDArray[np.float32]:
         x, y, z, w, i, j, k = self.data.qpos[self._cube_qpos : self._cube_qpos + 7]
@@ -121,7 +121,8 @@ class SimArm:
         return set(range(int(found.geomadr[0]), int(found.geomadr[0] + found.geomnum[0])))
 
 
-def _picture(renderer: mujoco.Renderer, data: mujoco.MjData, camera: str) -> NDArray[np.uint8]:
+def picture(renderer: mujoco.Renderer, data: mujoco.MjData, camera: str) -> NDArray[np.uint8]:
+    """What a camera sees, uint8 RGB of the renderer's size; no shadows or reflections, they cost more than the rest."""
     renderer.update_scene(data, camera=camera)
     renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
     renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0

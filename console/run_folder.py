@@ -1,0 +1,9 @@
+"""What lies where in a run folder."""
+
+SETTINGS_FILE = "settings.yaml"  # resolved, written first
+READY_FILE = "learner.json"  # the learner's address, while it listens
+STORE_FILE = "experience.sqlite"
+METRICS_FILE = "metrics.jsonl"
+TIMING_FILE = "timing.json"  # parts of the actor's tick
+POLICY_FILE = "policy.safetensors"  # the newest snapshot
+VIDEO_FILE = "policy.mp4"
