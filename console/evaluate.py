@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from console.video import control_caption, side_by_side, write_video
 from policy.encoder import load_encoder
 from policy.experience import Observation, Source
 from policy.snapshot import read_spec
+from robot.arm import Arm
 from robot.env import ArmEnv, make_env
-from robot.sim import SimArm
+from robot.sim import Film, SimArm
 from robot.task import CubePose, Start
 
 VIDEO_PX = 320
@@ -40,6 +42,22 @@ class Placement:
     row: int
     column: int
     start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class _CameraMan:
+    """Adds what the cameras see to the pictures of the video."""
+
+    film: Film
+    settings: Settings
+    pictures: list[NDArray[np.uint8]]
+
+    def shoot(self, placement: Placement, step: int, *, success: bool) -> None:
+        frames = {camera.name: self.film(camera.name) for camera in self.settings.contract.cameras}
+        cell = f"cell {placement.row},{placement.column}"
+        self.pictures.append(
+            side_by_side(frames, control_caption(Source.POLICY, step, success or None, cell), upscale=1)
+        )
 
 
 def main(argv: list[str]) -> int:
@@ -64,13 +82,12 @@ def evaluate(settings: Settings, console: Console) -> Evaluation:
     env = make_env(settings.contract, settings.arm, settings.task, settings.seed)
     grid = list(placements(settings))
     filmed = set(np.linspace(0, len(grid) - 1, min(VIDEO_TRIALS, len(grid))).astype(int).tolist())
+    trials: list[Trial] = []
     pictures: list[NDArray[np.uint8]] = []
-    try:
-        trials = []
+    with closing(env), _film(env.arm) as film:
         for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
-            trials.append(_run_trial(env, policy, placement, settings, pictures if index in filmed else None))
-    finally:
-        env.close()
+            camera_man = _CameraMan(film, settings, pictures) if index in filmed else None
+            trials.append(_run_trial(env, policy, placement, settings, camera_man))
     write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation = Evaluation(
         trials=tuple(trials),
@@ -95,8 +112,14 @@ def load_policy(path: Path, settings: Settings) -> tuple[Policy, int]:
     return policy, policy.load_snapshot(data)
 
 
+def _film(arm: Arm) -> AbstractContextManager[Film]:
+    if not isinstance(arm, SimArm):
+        raise ConsoleError(f"video: got {type(arm).__name__}, only the simulated arm can be filmed from outside")
+    return arm.filming(VIDEO_PX)
+
+
 def _run_trial(
-    env: ArmEnv, policy: Policy, placement: Placement, settings: Settings, pictures: list[NDArray[np.uint8]] | None
+    env: ArmEnv, policy: Policy, placement: Placement, settings: Settings, camera_man: _CameraMan | None
 ) -> Trial:
     generator = torch.Generator()  # deterministic actions draw nothing from it
     seen, info = env.reset(options={"start": placement.start})
@@ -111,8 +134,8 @@ def _run_trial(
         seen, _, terminated, truncated, info = env.step(action)
         steps += 1
         ended = terminated or truncated
-        if pictures is not None:
-            pictures.append(_picture(env, settings, placement, steps, success=bool(info["success"])))
+        if camera_man is not None:
+            camera_man.shoot(placement, steps, success=bool(info["success"]))
     cube = placement.start.cube
     return Trial(
         row=placement.row,
@@ -124,14 +147,6 @@ def _run_trial(
         steps=steps,
         robot_time_s=steps / settings.contract.control_hz,
     )
-
-
-def _picture(env: ArmEnv, settings: Settings, placement: Placement, step: int, *, success: bool) -> NDArray[np.uint8]:
-    if not isinstance(env.arm, SimArm):
-        raise ConsoleError("video: only the simulated arm can be filmed from outside")
-    frames = {camera.name: env.arm.render(camera.name, VIDEO_PX) for camera in settings.contract.cameras}
-    cell = f"cell {placement.row},{placement.column}"
-    return side_by_side(frames, control_caption(Source.POLICY, step, success or None, cell), upscale=1)
 
 
 def placements(settings: Settings) -> Iterator[Placement]:

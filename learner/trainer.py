@@ -134,6 +134,8 @@ class Trainer:
                     self._train(run, stop)
                 finally:
                     run.replay.save()
+                if run.sac.updates % self.settings.trainer.log_every_updates:
+                    self._log(run)  # the last line tells how far it came
                 self._checkpoint(run)
         finally:
             self._phase = "stopped"

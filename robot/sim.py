@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import mujoco
 import numpy as np
@@ -16,6 +18,8 @@ from robot.randomisation import Randomisation
 from robot.scene import CUBE_HALF_M, FRAME_PX, FRONT_CAMERA, WRIST_CAMERA, build_scene
 from robot.settings import RandomisationSettings
 from robot.task import CUBE_STATE, CubePose
+
+Film = Callable[[str], NDArray[np.uint8]]
 
 SUBSTEP_S = 0.005
 # The command ramps over this share of the period, as a servo's own speed limit would have it.
@@ -96,10 +100,11 @@ class SimArm:
             self._renderer.close()
             self._renderer = None
 
-    def render(self, camera: str, size_px: int) -> NDArray[np.uint8]:
-        """A picture for people, (size_px, size_px, 3) uint8 RGB; slow, never an input of a policy."""
+    @contextmanager
+    def filming(self, size_px: int) -> Iterator[Film]:
+        """Pictures for people, never inputs of a policy: yields camera name -> uint8 RGB (size_px, size_px, 3)."""
         with mujoco.Renderer(self.model, size_px, size_px) as renderer:
-            return picture(renderer, self.data, camera)
+            yield lambda camera: picture(renderer, self.data, camera)
 
     def _render(self) -> dict[str, NDArray[np.uint8]]:
         if self._renderer is None:
