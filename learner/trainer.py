@@ -254,7 +254,7 @@ class Trainer:
 
     def _log(self, run: _Run) -> None:
         self._guard(run)
-        metrics = run.sac.read_metrics()
+        metrics = {**self._metrics, **run.sac.read_metrics()}  # losses are read every few updates only
         status = self.status()
         metrics |= {
             "updates_per_s": status.updates_per_s,

@@ -127,9 +127,10 @@ class TestPhases:
             assert trainer.status().env_steps == 15
         assert trainer.status().phase == "stopped"
         assert [path.name for path in list_checkpoints(tmp_path / "checkpoints")][-1] == "update-000000030"
-        line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-        assert line["updates"] == 20
-        assert {"critic_loss", "q_mean", "entropy", "temperature", "effective_utd"} <= line["metrics"].keys()
+        lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+        # Every 20 updates, and where it stopped.
+        assert [line["updates"] for line in lines] == [20, 30]
+        assert {"critic_loss", "q_mean", "entropy", "temperature", "effective_utd"} <= lines[-1]["metrics"].keys()
         assert list((tmp_path / "tensorboard").iterdir())
 
     def test_stopping_while_waiting_leaves_quietly(self, tmp_path: Path, encoder: Encoder) -> None:
