@@ -249,11 +249,13 @@ def _load_network(settings: EncoderSettings) -> tuple[str, ResNet10]:
 
 def _download(repo_id: str, revision: str) -> Path:
     """Folder of the two files that matter, from the cache or the hub; code in the repository is never fetched."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=["config.json", "model.safetensors"]))
+        # File by file: of a commit that is in the cache nothing is asked of the network.
+        files = [hf_hub_download(repo_id, name, revision=revision) for name in ("config.json", "model.safetensors")]
+        return Path(files[0]).parent
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise EncoderError(
             f"encoder {repo_id!r} at {revision}: cannot be fetched ({error}); check the id, the revision and the "

@@ -13,6 +13,8 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from console.presets import load_preset
+from console.settings import Settings
 from policy.encoder import (
     HALF_WIDTH,
     Encoder,
@@ -163,6 +165,20 @@ class TestLoading:
         with torch.no_grad():
             assert torch.equal(model(pixels).last_hidden_state, ours(pixels))
         assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+    def test_a_pinned_revision_is_read_from_the_hubs_cache_without_a_network(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        revision = "0123456789abcdef0123456789abcdef01234567"
+        network = random_network(5, ResNet10Shape())
+        # Where `huggingface_hub` keeps what it has fetched.
+        save_network(network, tmp_path / "models--lerobot--resnet10" / "snapshots" / revision, torch.float32)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        settings = load_preset(Settings, "real").learner.encoder.model_copy(update={"revision": revision})
+        encoder = load_encoder(settings)
+        assert encoder.name == f"hub:lerobot/resnet10@{revision}"
+        assert encoder.channels == 512
 
 
 class TestRefusals:

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "observations.md"
 
 
 def test_every_preset_that_can_run_has_the_contract_of_the_simulated_arm() -> None:
-    assert {"fast", "paper"} <= set(preset_names())
+    assert {"fast", "paper", "real"} <= set(preset_names())
     for name in preset_names():
         sim_contract().require_equal(load_preset(Settings, name).contract, "the arm", name)
 
