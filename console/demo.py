@@ -39,9 +39,7 @@ def main(argv: list[str]) -> int:
         _teach(settings, console)
         console.print("[bold]evaluating[/] the policy alone: deterministic actions, no operator")
         from console.evaluate import evaluate  # takes seconds to import, and is wanted only now
-        from console.select import select_policy
 
-        select_policy(settings, console)
         evaluate(settings, console)
     finally:
         _report(settings, console)

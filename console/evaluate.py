@@ -87,7 +87,7 @@ def evaluate(settings: Settings, console: Console) -> Evaluation:
     with closing(env), _film(env.arm) as film:
         for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
             camera_man = _CameraMan(film, settings, pictures) if index in filmed else None
-            trials.append(run_trial(env, policy, placement, settings, camera_man))
+            trials.append(_run_trial(env, policy, placement, settings, camera_man))
     write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation = Evaluation(
         trials=tuple(trials),
@@ -118,10 +118,9 @@ def _film(arm: Arm) -> AbstractContextManager[Film]:
     return arm.filming(VIDEO_PX)
 
 
-def run_trial(
-    env: ArmEnv, policy: Policy, placement: Placement, settings: Settings, camera_man: _CameraMan | None = None
+def _run_trial(
+    env: ArmEnv, policy: Policy, placement: Placement, settings: Settings, camera_man: _CameraMan | None
 ) -> Trial:
-    """One episode of the policy alone, with deterministic actions."""
     generator = torch.Generator()  # deterministic actions draw nothing from it
     seen, info = env.reset(options={"start": placement.start})
     steps, ended = 0, False

@@ -8,19 +8,16 @@ from rich.console import Console
 
 from console.presets import deviations, load_preset, load_settings
 from console.report_data import write_atomically
-from console.run_folder import CANDIDATES, POLICY_FILE, READY_FILE, STORE_FILE
+from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from learner.checkpoint import last_policy_version
-from learner.publisher import PolicyArchive, PolicyPublisher
+from learner.publisher import PolicyPublisher
 from learner.service import LearnerServer
 from learner.store import ExperienceStore
 from learner.trainer import CHECKPOINTS, Trainer
 from nudge.v1 import learner_pb2 as pb
 from policy.encoder import load_encoder
-
-CANDIDATE_EVERY = 40  # published snapshots; with one every 50 updates, every 2,000 updates
-CANDIDATES_KEPT = 5
 
 
 def main(argv: list[str]) -> int:
@@ -45,8 +42,7 @@ def serve(settings: Settings, console: Console) -> None:
     )
     with ExperienceStore(folder / STORE_FILE, settings.contract) as store:
         encoder = load_encoder(settings.learner.encoder)
-        archive = PolicyArchive(publisher, folder / CANDIDATES, CANDIDATE_EVERY, CANDIDATES_KEPT)
-        trainer = Trainer(settings.learner, settings.contract, store, archive, encoder, folder, settings.seed)
+        trainer = Trainer(settings.learner, settings.contract, store, publisher, encoder, folder, settings.seed)
 
         def status() -> pb.StatusReply:
             now, counts = trainer.status(), store.counts()

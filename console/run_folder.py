@@ -5,7 +5,5 @@ READY_FILE = "learner.json"  # the learner's address, while it listens
 STORE_FILE = "experience.sqlite"
 METRICS_FILE = "metrics.jsonl"
 TIMING_FILE = "timing.json"  # parts of the actor's tick
-CANDIDATES = "policies"  # folder of earlier snapshots, by version
-SELECTION_FILE = "selection.json"  # how the evaluated policy was chosen among them
 POLICY_FILE = "policy.safetensors"  # the newest snapshot
 VIDEO_FILE = "policy.mp4"

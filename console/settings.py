@@ -28,12 +28,6 @@ class EvaluationSettings(Frozen):
     columns: int = Field(default=5, gt=0, description="Cells along y.")
     yaws: int = Field(default=4, gt=0, description="Yaws of the cube per cell, spread over a quarter turn.")
     seed: int = Field(default=1_000_003, ge=0, description="Seed of the tool's start positions; not a training seed.")
-    selection_trials: int = Field(
-        default=50,
-        ge=0,
-        description="Before the grid, each of the last candidates tries so many random starts, and the best is taken; "
-        "0 takes the newest. These starts are not the grid's, and nothing is learned from them.",
-    )
     checkpoint: str = Field(default="", description="Snapshot in the run folder to judge; empty: the newest.")
 
 

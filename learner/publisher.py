@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 from policy.errors import NudgeError
 
@@ -73,25 +72,3 @@ class PolicyPublisher:
 
     def _newer(self, version: int) -> Published | None:
         return self._latest if self._latest is not None and self._latest.version > version else None
-
-
-class PolicyArchive:
-    """Publishes, and keeps every `every`-th snapshot as a file, the newest `keep` of them: candidates to choose from.
-
-    A policy's success goes up and down by ten points between two snapshots; the newest is not always the best.
-    """
-
-    def __init__(self, publisher: PolicyPublisher, folder: Path, every: int, keep: int) -> None:
-        self._publisher, self._folder, self._every, self._keep = publisher, folder, every, keep
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def publish(self, snapshot: bytes) -> int:
-        """Make a snapshot the newest; return its version."""
-        version = self._publisher.publish(snapshot)
-        if version % self._every == 0:
-            partial = self._folder / ".partial"
-            partial.write_bytes(snapshot)
-            partial.replace(self._folder / f"{version:08d}.safetensors")
-            for old in sorted(self._folder.glob("*.safetensors"))[: -self._keep]:
-                old.unlink()
-        return version

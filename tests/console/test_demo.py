@@ -17,7 +17,6 @@ import pytest
 SMALL = [
     *("--loop.demo-episodes", "6", "--learner.trainer.demo-episodes", "6"),
     *("--loop.max-env-steps", "700", "--learner.trainer.utd", "1.5"),
-    *("--learner.trainer.publish-every-updates", "10", "--evaluation.selection-trials", "2"),
     *("--evaluation.rows", "2", "--evaluation.columns", "2", "--evaluation.yaws", "2"),
 ]
 REPORT_KEYS = {
@@ -91,10 +90,6 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert report["autonomous_success"] > 0
     metrics = [json.loads(line)["metrics"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert metrics[-1]["bc_loss"] < 0.7 * metrics[0]["bc_loss"]
-    selection = json.loads((run / "selection.json").read_text())
-    assert selection["trials"] == 2
-    assert len(selection["successes"]) >= 3
-    assert selection["successes"][selection["chosen"]] == max(selection["successes"].values())
     assert (run / "report.html").stat().st_size > 20_000
     assert "autonomous success" in output
     assert processes_of(tmp_path) == []

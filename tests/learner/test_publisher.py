@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from learner.publisher import PolicyArchive, PolicyPublisher, Published, PublisherError
+from learner.publisher import PolicyPublisher, Published, PublisherError
 
 
 def test_versions_count_from_one_above_the_start() -> None:
@@ -69,16 +68,3 @@ def test_nothing_and_negative_versions_are_refused() -> None:
         PolicyPublisher().publish(b"")
     with pytest.raises(PublisherError, match="-1"):
         PolicyPublisher(start_version=-1)
-
-
-def test_an_archive_keeps_every_nth_snapshot_and_of_those_the_newest(tmp_path: Path) -> None:
-    publisher = PolicyPublisher()
-    archive = PolicyArchive(publisher, tmp_path, every=3, keep=2)
-    versions = [archive.publish(f"snapshot {number}".encode()) for number in range(1, 11)]
-    assert versions == list(range(1, 11))
-    # Of ten, the 3rd, 6th and 9th; of those the newest two.
-    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert kept == {"00000006.safetensors": b"snapshot 6", "00000009.safetensors": b"snapshot 9"}
-    newest = publisher.latest()
-    assert newest is not None
-    assert newest.data == b"snapshot 10"
