@@ -1,4 +1,8 @@
-"""The tables of the experience store, and how a file of them is opened."""
+"""The tables of experience, the same in the actor's spool and in the learner's store, and how a file of them is opened.
+
+SQLite in WAL mode: a commit is on disk when it returns, a reader never waits for a writer, and a process that is killed
+loses nothing but what it had not committed.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,122 @@
+"""Rows of the step tables from messages, and messages from rows: what was put in comes out byte for byte."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from nudge.v1 import learner_pb2 as pb
+from policy.errors import InvalidExperience
+from policy.experience import Source, Step
+
+
+def take_step(connection: sqlite3.Connection, step: Step, message: pb.Step) -> None:
+    """Insert one step, inside a transaction, unless it is there; keep its episode's row up to date.
+
+    step: what `message` says, unpacked and checked
+    Raise `InvalidExperience` for a step that does not follow the last one of its session.
+    """
+    where = step.id
+    known = connection.execute(
+        "SELECT id, steps, terminated OR truncated AS done FROM episodes WHERE session = ? AND episode = ?",
+        (where.session, where.episode),
+    ).fetchone()
+    if known is not None and where.step < known["steps"]:
+        return
+    if known is not None and known["done"]:
+        raise InvalidExperience(f"{where}: episode {where.episode} ended with its step {known['steps'] - 1}")
+    expected = known["steps"] if known is not None else 0
+    if where.step != expected:
+        raise InvalidExperience(f"{where}: got step {where.step}, expected {expected}: send the steps without a gap")
+    episode_id = int(known["id"]) if known is not None else _begin_episode(connection, step, message)
+    _insert(connection, episode_id, step, message)
+    connection.execute(
+        "UPDATE episodes SET steps = steps + 1, demo_steps = demo_steps + ?, human_steps = human_steps + ?, "
+        "reward = reward + ?, terminated = ?, truncated = ?, last_wall_ns = ? WHERE id = ?",
+        (
+            step.source == Source.DEMO,
+            step.source == Source.HUMAN,
+            step.reward,
+            step.terminated,
+            step.truncated,
+            step.wall_ns,
+            episode_id,
+        ),
+    )
+
+
+def read_messages(connection: sqlite3.Connection, cursor: int, limit: int) -> list[tuple[int, pb.Step]]:
+    """Up to `limit` steps that arrived after `cursor` (0: from the first), as (cursor, message), in that order."""
+    rows = connection.execute(
+        "SELECT s.*, e.session, e.episode FROM steps s JOIN episodes e ON e.id = s.episode_id "
+        "WHERE s.seq > ? ORDER BY s.seq LIMIT ?",
+        (cursor, limit),
+    ).fetchall()
+    return [(row["seq"], _message(row, _frames(connection, row["seq"]))) for row in rows]
+
+
+def _frames(connection: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
+    return connection.execute("SELECT final, camera, png FROM frames WHERE seq = ?", (seq,)).fetchall()
+
+
+def _begin_episode(connection: sqlite3.Connection, step: Step, message: pb.Step) -> int:
+    where = step.id
+    (last,) = connection.execute("SELECT MAX(episode) FROM episodes WHERE session = ?", (where.session,)).fetchone()
+    if last is not None and where.episode < last:
+        # An acknowledgement says "all up to here": it would have covered this step before it was stored.
+        raise InvalidExperience(f"{where}: got episode {where.episode} after {last}: send the episodes in order")
+    begun = connection.execute(
+        "INSERT INTO episodes (session, episode, first_wall_ns, last_wall_ns, sim_only) VALUES (?, ?, ?, ?, ?)",
+        (where.session, where.episode, step.wall_ns, step.wall_ns, message.observation.sim_only),
+    )
+    assert begun.lastrowid is not None  # an INSERT has one
+    return begun.lastrowid
+
+
+def _insert(connection: sqlite3.Connection, episode_id: int, step: Step, message: pb.Step) -> None:
+    final = message.final_observation if step.final is not None else None
+    values = {
+        "episode_id": episode_id,
+        "step": step.id.step,
+        "proprioception": message.observation.proprioception,
+        "sim_only": message.observation.sim_only,
+        "action": message.action,
+        "source": int(step.source),
+        "reward": step.reward,
+        "terminated": step.terminated,
+        "truncated": step.truncated,
+        "policy_version": step.policy_version,
+        "monotonic_ns": step.monotonic_ns,
+        "wall_ns": step.wall_ns,
+        "final_proprioception": None if final is None else final.proprioception,
+        "final_sim_only": None if final is None else final.sim_only,
+    }
+    columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+    seq = connection.execute(f"INSERT INTO steps ({columns}) VALUES ({places})", values).lastrowid
+    frames = [(seq, 0, frame.camera, frame.png) for frame in message.observation.frames]
+    if final is not None:
+        frames += [(seq, 1, frame.camera, frame.png) for frame in final.frames]
+    connection.executemany("INSERT INTO frames VALUES (?, ?, ?, ?)", frames)
+
+
+def _message(row: sqlite3.Row, frames: Sequence[sqlite3.Row]) -> pb.Step:
+    """The message that a stored step came as."""
+    seen = [pb.Frame(camera=frame["camera"], png=frame["png"]) for frame in frames if not frame["final"]]
+    message = pb.Step(
+        id=pb.StepId(session=row["session"], episode=row["episode"], step=row["step"]),
+        observation=pb.Observation(frames=seen, proprioception=row["proprioception"], sim_only=row["sim_only"]),
+        action=row["action"],
+        source=row["source"],
+        reward=row["reward"],
+        terminated=bool(row["terminated"]),
+        truncated=bool(row["truncated"]),
+        policy_version=row["policy_version"],
+        monotonic_ns=row["monotonic_ns"],
+        wall_ns=row["wall_ns"],
+    )
+    if row["final_proprioception"] is not None:
+        message.final_observation.proprioception = row["final_proprioception"]
+        message.final_observation.sim_only = row["final_sim_only"]
+        last = [pb.Frame(camera=frame["camera"], png=frame["png"]) for frame in frames if frame["final"]]
+        message.final_observation.frames.extend(last)
+    return message
