@@ -34,6 +34,34 @@ class Deadlines:
             self.start()
 
 
+class GapWatch:
+    """Tells when this process, or the whole machine, has slept between two looks.
+
+    A suspended machine stops `time.monotonic` as well; where there is one, the clock that goes on is read.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._last_s = _seconds_since_boot()
+        self.gaps = 0
+
+    def start(self) -> None:
+        """The time until the next look counts from now."""
+        self._last_s = _seconds_since_boot()
+
+    def slept(self) -> bool:
+        """True, and counted, when the last look is longer ago than the longest gap allowed."""
+        last_s, self._last_s = self._last_s, _seconds_since_boot()
+        slept = self._last_s - last_s > self._longest_s
+        self.gaps += slept
+        return slept
+
+
+def _seconds_since_boot() -> float:
+    """Never steps back, whatever becomes of the wall clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Stopwatch:
     """Durations by name, summarised as percentiles."""
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import grpc
 
 from actor.link_settings import LinkSettings
+from actor.security import LinkSecurity, why_refused
 from actor.snapshot_assembly import SnapshotAssembler
 from nudge.v1 import learner_pb2 as pb
 from nudge.v1 import learner_pb2_grpc as pb_grpc
@@ -23,20 +24,32 @@ class _Call(Protocol):
 class Connection:
     """A channel with its calls. `cancel` ends it from any thread; every blocking method then raises or returns."""
 
-    def __init__(self, settings: LinkSettings) -> None:
+    def __init__(self, settings: LinkSettings, security: LinkSecurity) -> None:
         self._settings = settings
+        self._metadata = security.metadata
         # A channel of its own for every attempt: gRPC's memory of earlier failures would add to our pauses.
-        self._channel = grpc.insecure_channel(settings.address, _options(settings))
+        if security.credentials is None:
+            self._channel = grpc.insecure_channel(settings.address, _options(settings))
+        else:
+            self._channel = grpc.secure_channel(settings.address, security.credentials, _options(settings))
         self._stub = pb_grpc.LearnerStub(self._channel)
         self._lock = threading.Lock()
         self._calls: list[_Call] = []
         self._cancelled = threading.Event()
 
     def hello(self, request: pb.HelloRequest) -> pb.HelloReply:
-        """Shake hands; raise `grpc.RpcError`, or `grpc.FutureCancelledError` after `cancel`."""
-        call = self._stub.Hello.future(request, timeout=self._settings.call_timeout_s)
+        """Shake hands; raise `SecurityError` when keys or token are not those that the learner wants, `grpc.RpcError`
+        for all else, or `grpc.FutureCancelledError` after `cancel`.
+        """
+        call = self._stub.Hello.future(request, timeout=self._settings.call_timeout_s, metadata=self._metadata)
         self._register(call)
-        return call.result()
+        try:
+            return call.result()
+        except grpc.RpcError as error:
+            refused = None if self._cancelled.is_set() else why_refused(error, self._settings)
+            if refused is not None:
+                raise refused from error
+            raise
 
     def run(
         self,
@@ -51,7 +64,9 @@ class Connection:
         outgoing: the steps to send; it ends soon after the given event is set
         Raise `grpc.RpcError` of the call that broke first, or `SnapshotError`.
         """
-        steps = self._stub.StreamExperience(outgoing(self._cancelled), metadata=((SESSION_METADATA, session),))
+        steps = self._stub.StreamExperience(
+            outgoing(self._cancelled), metadata=(*self._metadata, (SESSION_METADATA, session))
+        )
         self._register(steps)
         broken: list[grpc.RpcError | SnapshotError] = []
         watcher = threading.Thread(
@@ -98,7 +113,7 @@ class Connection:
     ) -> None:
         """Take snapshots; when that breaks, the whole connection ends, so that one rule restores both."""
         assembler = SnapshotAssembler(self._settings.max_snapshot_bytes)
-        watch = self._stub.WatchPolicy(pb.WatchPolicyRequest(known_version=known_version))
+        watch = self._stub.WatchPolicy(pb.WatchPolicyRequest(known_version=known_version), metadata=self._metadata)
         self._register(watch)
         try:
             for chunk in watch:
@@ -119,6 +134,10 @@ def _options(settings: LinkSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
+        # Of a probe too it is this time that counts, 60 s by default (measured, grpcio 1.85). Without gRPC's pings for
+        # its estimate of the bandwidth: on a link that is merely slow they would wait longer behind our data.
+        ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_http_proxy", 0),  # a proxy of the environment is meant for the web
     ]

@@ -22,15 +22,17 @@ from policy.snapshot import unpack_snapshot
 class _Live:
     """Networks and reduction of one snapshot: replaced as a whole, never changed."""
 
+    data: bytes
     network: PolicyNetwork
     featurizer: Featurizer
+    updates: int
 
 
 class Policy:
     """Selects actions with the newest snapshot.
 
-    `load_snapshot` may run in another thread than `select_action`: it builds everything aside and swaps one reference,
-    so a tick sees either the old policy or the new one.
+    `prepare` and `load_snapshot` may run in another thread than `select_action`: everything is built aside and one
+    reference swapped, so a tick sees either the old policy or the new one.
     """
 
     def __init__(self, spec: PolicySpec, contract: Contract, encoder: Encoder) -> None:
@@ -44,6 +46,7 @@ class Policy:
         self._contract = contract
         self._encoder = encoder
         self._actions = len(contract.action) - (spec.network.gripper == "discrete")
+        self._prepared: _Live | None = None
         self._live: _Live | None = None
 
     @property
@@ -51,15 +54,22 @@ class Policy:
         """True once a snapshot is loaded; before that there is nothing to act with."""
         return self._live is not None
 
+    def prepare(self, data: bytes) -> None:
+        """Unpack a snapshot ahead (5 ms), so that `load_snapshot` of the same bytes only swaps a reference.
+
+        Raises `SnapshotError` unless the snapshot fits spec and contract exactly.
+        """
+        self._prepared = self._unpack(data)
+
     def load_snapshot(self, data: bytes) -> int:
         """Take over the policy in `data` from the next action on.
 
-        Returns the learner's gradient updates up to it. Raises `SnapshotError`, and keeps the old policy, unless the
-        snapshot fits spec and contract exactly.
+        Returns the learner's gradient updates up to it. Raises `SnapshotError`, and keeps the old policy, as `prepare`.
         """
-        snapshot = unpack_snapshot(data, self.spec, self._contract)
-        self._live = _Live(snapshot.network, Featurizer(self._encoder, snapshot.reduction, self._contract))
-        return snapshot.updates
+        prepared = self._prepared
+        live = prepared if prepared is not None and prepared.data is data else self._unpack(data)
+        self._live = live
+        return live.updates
 
     def select_action(
         self, observation: Observation, deterministic: bool, generator: torch.Generator
@@ -78,3 +88,8 @@ class Policy:
             noise = None if deterministic else torch.randn(1, self._actions, generator=generator)
             action = live.network.act(maps, torch.from_numpy(proprioception)[None], noise)
         return action[0].numpy()
+
+    def _unpack(self, data: bytes) -> _Live:
+        snapshot = unpack_snapshot(data, self.spec, self._contract)
+        featurizer = Featurizer(self._encoder, snapshot.reduction, self._contract)
+        return _Live(data, snapshot.network, featurizer, snapshot.updates)

@@ -1,25 +1,40 @@
-"""The ledger of one session: which steps wait, which are durable, how the connection stands.
+"""The ledger of one session: which steps wait, which the learner has, how the connection stands.
 
-Bookkeeping without threads or network of its own; `actor.link` drives it.
+Bookkeeping without threads or network of its own; `actor.link` drives it. The spool's file is never read or written
+with the lock held: the control loop waits for no disk.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 
 import grpc
 
 from actor.link_settings import LinkSettings
-from actor.link_state import ExperienceRefused, LinkError, LinkState, LinkStatus, Welcome, reason_of
-from actor.spool import Spool, SpoolFull
+from actor.link_state import (
+    ExperienceRefused,
+    LinkError,
+    LinkState,
+    LinkStatus,
+    OtherLearner,
+    Pause,
+    PauseCause,
+    Welcome,
+    reason_of,
+)
+from actor.same_learner import check_same_learner
+from actor.spool import TRIM_BATCH, Spool
+from actor.spool_record import Place
+from actor.step_queue import StepQueue
 from nudge.v1 import learner_pb2 as pb
-from policy.errors import ContractMismatch, InvalidExperience, NudgeError
+from policy.errors import ContractMismatch, NudgeError, SecurityError
 from policy.experience import Step, StepId
-from policy.wire import pack_step, unpack_step_id
+from policy.step_schema import StoreError
+from policy.wire import unpack_step_id
 
 SEND_BATCH = 16
 OUTGOING_POLL_S = 0.2  # how soon a sender notices that its connection is gone
@@ -30,22 +45,16 @@ log = logging.getLogger(__name__)
 class Ledger:
     """All that the threads of a link share. Every public method takes the lock itself."""
 
-    def __init__(self, settings: LinkSettings, session: str) -> None:
+    def __init__(self, settings: LinkSettings, spool: Spool) -> None:
         self._settings = settings
-        self._session = session
-        self._spool = Spool(settings.spool_capacity_steps)
+        self._spool = spool
         self._changed = threading.Condition()
-        self._pending: deque[Step] = deque()  # taken, not packed yet
-        self._unacknowledged = 0  # pending and spooled
-        self._newest: Step | None = None
-        self._acknowledged: StepId | None = None
+        self._steps = StepQueue(settings, spool)
         self._state = LinkState(LinkStatus.AWAY, time.monotonic(), "not connected yet")
         self._code: grpc.StatusCode | None = None  # of the last break
         self._welcome: Welcome | None = None  # the first one
         self._fault: NudgeError | None = None
         self._steps_behind = 0
-        self._snapshot: tuple[int, bytes] | None = None
-        self._known_version = 0
         self._closed = False
 
     # What the control loop asks.
@@ -56,47 +65,55 @@ class Ledger:
             self._check_usable()
             if self._closed:
                 raise LinkError(f"{step.id}: the link is closed")
-            self._check_follows(step)
-            if self._unacknowledged >= self._settings.spool_capacity_steps:
-                raise SpoolFull(
-                    f"spool: {self._unacknowledged} steps wait for the learner, the most it may hold; the link is "
-                    f"{self._state.status.value} ({self._state.error or 'no error'}): bring the learner back, or raise "
-                    f"spool_capacity_steps"
-                )
-            self._pending.append(step)
-            self._newest = step
-            self._unacknowledged += 1
+            self._steps.take(step)
             self._changed.notify_all()
 
-    def take_snapshot(self) -> tuple[int, bytes] | None:
-        """The newest policy, if it has not been taken yet."""
+    def pause(self) -> Pause | None:
+        """Why the control loop is to pause; None when it may go on."""
         with self._changed:
             self._check_usable()
-            snapshot, self._snapshot = self._snapshot, None
-            return snapshot
+            return self._pause()
+
+    def check_usable(self) -> None:
+        """Raise what has ended this link for good."""
+        with self._changed:
+            self._check_usable()
 
     def steps_behind(self) -> int:
-        """What the learner said last."""
+        """What the learner said last, and the steps that it does not even have."""
         with self._changed:
             self._check_usable()
-            return self._steps_behind
+            return self._steps_behind + self._steps.unacknowledged
 
     def state(self) -> LinkState:
-        """How the connection stands."""
+        """How the link stands."""
         with self._changed:
-            return self._state
+            gauge = self._steps.gauge
+            return dataclasses.replace(
+                self._state,
+                waiting_steps=self._steps.unacknowledged,
+                fill=gauge.fill,
+                filling=gauge.filling,
+                pause=self._pause(),
+            )
 
-    def unacknowledged(self) -> int:
-        """How many steps are not durable yet."""
+    def unwritten(self) -> int:
+        """How many steps are not on disk yet."""
         with self._changed:
-            return self._unacknowledged
+            return self._steps.in_memory
+
+    def wait_written(self, timeout_s: float) -> bool:
+        """Wait until every step is on this machine's disk; False after `timeout_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._steps.in_memory == 0 or self._closed, timeout_s)
+            return self._steps.in_memory == 0
 
     def wait_acknowledged(self, timeout_s: float) -> bool:
-        """Wait until every step is durable; False after `timeout_s`."""
+        """Wait until the learner has every step; False after `timeout_s`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._unacknowledged == 0 or self._fault is not None, timeout_s)
+            self._changed.wait_for(lambda: self._steps.unacknowledged == 0 or self._fault is not None, timeout_s)
             self._check_usable()
-            return self._unacknowledged == 0
+            return self._steps.unacknowledged == 0
 
     def wait_connected(self, timeout_s: float) -> Welcome | None:
         """The learner's first answer, as soon as it takes steps; None after `timeout_s`. Raise what went wrong."""
@@ -125,54 +142,77 @@ class Ledger:
         with self._changed:
             return bool(self._changed.wait_for(lambda: self._closed or self._fault is not None, timeout_s))
 
-    def pack_next(self) -> bool:
-        """Pack the next step as soon as there is one; False when there is nothing left to do."""
+    def wait_for_writing(self, timeout_s: float) -> bool:
+        """Wait for steps to write or a batch to trim, at most `timeout_s`; False when the link is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closed)
-            if self._closed:
-                return False
-            step = self._pending.popleft()
-        try:
-            self._spool.append(pack_step(step))
-        except InvalidExperience as error:
-            self.fail(error)
-            return False
-        return True
+            self._changed.wait_for(
+                lambda: self._closed or self._steps.in_memory > 0 or self._steps.trimmable >= TRIM_BATCH, timeout_s
+            )
+            return not self._closed
 
-    def outgoing(self, cursor: StepId | None, gone: threading.Event) -> Iterator[pb.Step]:
-        """The steps behind `cursor`, as they come, until `gone` is set."""
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait `timeout_s`; True, at once, when the link is closed."""
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: self._closed, timeout_s))
+
+    def hand_out(self, limit: int) -> tuple[list[Step], Place, bool]:
+        """Up to `limit` steps to write, how far the learner is, and whether it is time to trim."""
+        with self._changed:
+            group = self._steps.hand_out(limit)
+            due = self._steps.trimmable >= (
+                TRIM_BATCH if self._steps.in_memory and not self._steps.gauge.filling else 1
+            )
+            return group, self._steps.acknowledged, due
+
+    def written(self) -> None:
+        """What had been handed out is on disk, and may be sent."""
+        with self._changed:
+            self._steps.written(self._spool)
+            self._changed.notify_all()
+
+    def not_written(self, error: NudgeError) -> None:
+        """The disk did not take what had been handed out; the writer keeps it."""
+        with self._changed:
+            self._steps.not_written(str(error))
+
+    def outgoing(self, gone: threading.Event) -> Iterator[pb.Step]:
+        """The steps that the learner does not have, as they become durable here, until `gone` is set."""
+        with self._changed:
+            sent_seq = self._steps.acknowledged.seq
         while not gone.is_set():
-            for message in self._spool.after(cursor, SEND_BATCH, OUTGOING_POLL_S):
+            if not self._wait_durable(sent_seq):
+                continue
+            try:
+                batch = self._spool.read_after(sent_seq, SEND_BATCH)
+            except StoreError as error:
+                self.fail(error)
+                return
+            for seq, message in batch:
                 yield message
-                cursor = unpack_step_id(message.id)
+                sent_seq = seq
 
-    def greeted(self, welcome: Welcome) -> int:
-        """Note the learner's answer to a Hello; return the policy version that we know.
+    def greeted(self, welcome: Welcome) -> None:
+        """Note the learner's answer to a Hello.
 
-        Raise `LinkError` when this is not the learner that our steps and our network belong to.
+        Raise `OtherLearner` when this is not the learner that our steps and our network belong to.
         """
         with self._changed:
-            self._check_same_learner(welcome)
-            if welcome.last_durable is not None:
-                self._trim(welcome.last_durable)
-            if welcome.policy_version < self._known_version:
-                log.info("the learner went back from policy %d to %d", self._known_version, welcome.policy_version)
-                self._known_version = 0
+            first, acknowledged = self._welcome, self._steps.acknowledged
+        check_same_learner(welcome, first, self._spool, acknowledged, self._settings.address)
+        if self._spool.run_id is None:
+            self._spool.bind(welcome.run_id)
+        place = self._place(welcome.last_durable)
+        with self._changed:
+            self._acknowledge(place)
             self._welcome = self._welcome or welcome
-            return self._known_version
 
     def acknowledged(self, ack: pb.Ack) -> None:
         """Note an acknowledgement: the learner is there and takes steps."""
+        place = self._place(unpack_step_id(ack.last_durable) if ack.HasField("last_durable") else None)
         with self._changed:
-            if ack.HasField("last_durable"):
-                self._trim(unpack_step_id(ack.last_durable))
+            self._acknowledge(place)
             self._steps_behind = ack.steps_behind
             self._set_state(LinkStatus.CONNECTED)
-
-    def received(self, version: int, data: bytes) -> None:
-        """Note a policy, in the place of one that nobody has taken."""
-        with self._changed:
-            self._snapshot, self._known_version = (version, data), version
 
     def broken(self, error: Exception) -> bool:
         """Note the end of a connection; True when it had been up."""
@@ -181,9 +221,11 @@ class Ledger:
             was_connected = self._connected()
             self._code = code
             if code is grpc.StatusCode.INVALID_ARGUMENT:
-                self._fault = LinkError(text) if self._welcome is None else ExperienceRefused(text)
+                self._fault = LinkError(text) if self._welcome is None else self._refused(text)
             elif code is grpc.StatusCode.FAILED_PRECONDITION and self._welcome is None:
                 self._fault = ContractMismatch(text)
+            elif isinstance(error, (OtherLearner, SecurityError)) and self._welcome is None:
+                self._fault = error
             self._set_state(LinkStatus.AWAY, "closed" if self._closed else text)
             return was_connected
 
@@ -192,6 +234,22 @@ class Ledger:
         with self._changed:
             self._fault = self._fault or error
             self._set_state(LinkStatus.AWAY, str(error))
+
+    def _place(self, step: StepId | None) -> Place:
+        """Where in the spool the learner's last step stands; raise `LinkError` for one that was never sent."""
+        with self._changed:
+            known = self._steps.acknowledged
+        if step is None or (known.step is not None and step.order <= known.step.order):
+            return known
+        place = self._spool.place_of(step)
+        if place is None:
+            raise LinkError(f"acknowledgement: got one for {step}, which {self._spool.path} has not sent")
+        return place
+
+    def _wait_durable(self, seq: int) -> bool:
+        """Wait for a step on disk behind a place; False when none came for a while."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._steps.durable_seq > seq, OUTGOING_POLL_S)
 
     # With the lock held.
 
@@ -202,36 +260,20 @@ class Ledger:
         if self._fault is not None:
             raise self._fault
 
-    def _check_follows(self, step: Step) -> None:
-        """The rule of the learner's store, checked where the caller can still be found."""
-        last = self._newest
-        same = last is not None and not last.last and step.id.episode == last.id.episode
-        expected = last.id.step + 1 if last is not None and same else 0
-        earliest = 0 if last is None else last.id.episode + (0 if same else 1)
-        if step.id.session != self._session or step.id.episode < earliest or step.id.step != expected:
-            raise InvalidExperience(
-                f"{step.id}: it does not follow {last.id if last is not None else 'the beginning'}; expected session "
-                f"{self._session}, episode {earliest} or later, steps counted from 0 without a gap"
-            )
+    def _pause(self) -> Pause | None:
+        pause = self._steps.pause()
+        if pause is None and self._settings.when_away == "pause" and not self._connected():
+            return Pause(PauseCause.AWAY, f"{self._settings.address}: {self._state.error}")
+        return pause
 
-    def _check_same_learner(self, now: Welcome) -> None:
-        first, kept, durable = self._welcome, self._acknowledged, now.last_durable
-        if first is not None and (now.run_id, now.policy_spec_json) != (first.run_id, first.policy_spec_json):
-            raise LinkError(
-                f"the learner at {self._settings.address} serves run {now.run_id!r}, this actor began with "
-                f"{first.run_id!r} or with another policy; start that learner again, or restart this actor"
-            )
-        if kept is not None and (durable is None or (durable.episode, durable.step) < (kept.episode, kept.step)):
-            raise LinkError(
-                f"the learner has steps up to {durable}, but had acknowledged {kept}; start it on its own store again, "
-                f"or restart this actor"
-            )
+    def _refused(self, text: str) -> ExperienceRefused:
+        return ExperienceRefused(
+            f"the learner refuses a step for good: {text}; it stays in {self._spool.path}: keep that file for whoever "
+            f"looks into it, and move it away to begin a new session"
+        )
 
-    def _trim(self, up_to: StepId) -> None:
-        if up_to.session != self._session:
-            raise LinkError(f"acknowledgement: got one for session {up_to.session}, ours is {self._session}")
-        self._acknowledged = up_to
-        self._unacknowledged -= self._spool.trim(up_to)
+    def _acknowledge(self, place: Place) -> None:
+        self._steps.acknowledge(place)
         self._changed.notify_all()
 
     def _set_state(self, status: LinkStatus, error: str = "") -> None:

@@ -1,6 +1,6 @@
 """The link to the learner: steps out, acknowledgements and policies in, whatever the network does.
 
-The control loop never waits here. One thread packs (PNG takes a millisecond a frame), one keeps the connection, one
+The control loop never waits here. One thread writes the spool, one keeps the connection and sends what is on disk, one
 takes snapshots; the learner being away is a state to look at, not an error.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-import uuid
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -17,8 +17,22 @@ import grpc
 from actor.connection import Connection
 from actor.ledger import Ledger
 from actor.link_settings import LinkSettings
-from actor.link_state import ActorIdTaken, ExperienceRefused, LinkError, LinkState, LinkStatus, Welcome
-from actor.spool import SpoolFull
+from actor.link_state import (
+    ActorIdTaken,
+    ExperienceRefused,
+    LinkError,
+    LinkState,
+    LinkStatus,
+    OtherLearner,
+    Pause,
+    PauseCause,
+    Welcome,
+)
+from actor.policy_inbox import PolicyInbox
+from actor.security import load_link_security
+from actor.spool import Spool, SpoolFull
+from actor.spool_record import Progress
+from actor.spool_writer import SpoolWriter
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import NudgeError
@@ -33,23 +47,33 @@ __all__ = [
     "LinkSettings",
     "LinkState",
     "LinkStatus",
+    "OtherLearner",
+    "Pause",
+    "PauseCause",
+    "Progress",
+    "Spool",
     "SpoolFull",
     "Welcome",
 ]
 
 
 class LearnerLink:
-    """One session with one learner. `open` it once; methods are safe in any thread.
+    """The session of a spool with one learner. `open` it once; methods are safe in any thread.
 
-    When the learner has refused a step for good, `send`, `flush`, `steps_behind` and `latest_snapshot` raise
+    The spool stays the caller's: `close` leaves it open.
+    When the learner has refused a step for good, `send`, `flush`, `pause`, `steps_behind` and `latest_snapshot` raise
     `ExperienceRefused`: going on would only lose data.
     """
 
-    def __init__(self, settings: LinkSettings, contract: Contract) -> None:
-        self.session = uuid.uuid4().hex
+    def __init__(self, settings: LinkSettings, contract: Contract, spool: Spool) -> None:
+        self.session = spool.session
         self._settings = settings
         self._contract = contract
-        self._ledger = Ledger(settings, self.session)
+        self._security = load_link_security(settings)
+        self._spool = spool
+        self._ledger = Ledger(settings, spool)
+        self._writer = SpoolWriter(spool, self._ledger)
+        self._policies = PolicyInbox()
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._closing = False
@@ -58,15 +82,15 @@ class LearnerLink:
     def open(self) -> Welcome:
         """Connect; return when the learner has answered and takes steps.
 
-        Raise `ContractMismatch` with the learner's reason, `ActorIdTaken`, or `LinkError` at the deadline; the link is
-        closed then.
+        Raise `ContractMismatch` with the learner's reason, `OtherLearner` when our steps go to another one,
+        `ActorIdTaken`, or `LinkError` at the deadline; the link is closed then.
         """
         with self._lock:
             if self._threads or self._closing:
-                raise LinkError("link: opened before, or closed; make a new LearnerLink, it is a new session")
+                raise LinkError("link: opened before, or closed; make a new LearnerLink on the same spool")
             self._threads = tuple(
-                threading.Thread(target=self._guarded, args=(target,), daemon=True, name=f"link-{target.__name__}")
-                for target in (self._pack, self._keep_connected)
+                threading.Thread(target=self._guarded, args=(name, target), daemon=True, name=f"link-{name}")
+                for name, target in (("writer", self._writer.run), ("connection", self._keep_connected))
             )
             for thread in self._threads:
                 thread.start()
@@ -82,44 +106,74 @@ class LearnerLink:
     def send(self, step: Step) -> None:
         """Take a step for the learner, without waiting; the caller does not change its arrays afterwards.
 
-        Raise `InvalidExperience` for a step that the contract does not allow or that does not follow the last one,
-        `SpoolFull` when too many wait already.
+        It counts as taken once it is on disk (`progress`), and is sent only then. Raise `InvalidExperience` for a step
+        that the contract does not allow or that does not follow the last one, `SpoolFull` when too many wait in
+        memory: `pause` has said so long before.
         """
         check_step(step, self._contract)
         self._ledger.take(step)
 
     def latest_snapshot(self) -> tuple[int, bytes] | None:
         """Version and bytes of the newest policy, once for each; None when there is no other since the last call."""
-        return self._ledger.take_snapshot()
+        self._ledger.check_usable()
+        return self._policies.take()
+
+    def prepare_snapshots(self, prepare: Callable[[bytes], None]) -> None:
+        """Have `prepare` look at every policy that comes from now on, in the link's thread, before it is handed out.
+
+        A `NudgeError` of it is one of the link: whoever uses the link next gets it.
+        """
+        self._policies.prepare_with(prepare)
+
+    @property
+    def pause(self) -> Pause | None:
+        """Why the control loop is to pause; None when it may go on."""
+        return self._ledger.pause()
 
     @property
     def steps_behind(self) -> int:
-        """How many environment steps the learner is behind, as it said last."""
+        """How many environment steps the learner is behind: as it said last, and those that it does not have yet."""
         return self._ledger.steps_behind()
 
     @property
     def state(self) -> LinkState:
-        """Whether the learner is there, since when, and why not."""
+        """Whether the learner is there, since when, and why not; what waits, and why to pause."""
         return self._ledger.state()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the session has come: only what is on disk counts."""
+        return self._spool.progress
 
     @property
     def unacknowledged(self) -> int:
         """Steps that the learner has not made durable yet."""
-        return self._ledger.unacknowledged()
+        return self._ledger.state().waiting_steps
+
+    @property
+    def unwritten(self) -> int:
+        """Steps that are only in memory; above 0 after `close`: the disk did not take them."""
+        return self._ledger.unwritten()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until every step is durable at the learner; False when that takes longer than `timeout_s`."""
         return self._ledger.wait_acknowledged(timeout_s)
 
+    def flush_to_disk(self, timeout_s: float) -> bool:
+        """Wait until every step is on this machine's disk; False when that takes longer than `timeout_s`."""
+        return self._ledger.wait_written(timeout_s)
+
     def close(self) -> None:
-        """End all threads, at once: `flush` first, what is not acknowledged is lost. May be called twice."""
+        """End all threads, at once, and write what waits; the spool's next link delivers it. May be called twice."""
         with self._lock:
-            self._closing = True
+            closed_before, self._closing = self._closing, True
             self._ledger.close()
             if self._connection is not None:
                 self._connection.cancel()
         for thread in self._threads:
             thread.join()
+        if not closed_before:
+            self._writer.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -136,17 +190,15 @@ class LearnerLink:
             f"with `nudge learner`, or set the link's address"
         )
 
-    def _guarded(self, target: Callable[[], None]) -> None:
+    def _guarded(self, name: str, target: Callable[[], None]) -> None:
         """No thread dies unseen: whoever uses the link next gets the reason."""
         try:
             target()
+        except NudgeError as error:
+            self._ledger.fail(error)
         except BaseException as error:
-            self._ledger.fail(LinkError(f"link: thread {target.__name__} ended: {type(error).__name__}: {error}"))
+            self._ledger.fail(LinkError(f"link: its {name} thread ended: {type(error).__name__}: {error}"))
             raise
-
-    def _pack(self) -> None:
-        while self._ledger.pack_next():
-            pass
 
     def _keep_connected(self) -> None:
         """Connect again for ever, with exponential pauses, jittered so that many actors do not knock at once."""
@@ -155,8 +207,10 @@ class LearnerLink:
             with self._lock:
                 if self._closing:
                     return
-                self._connection = connection = Connection(self._settings)
-            if self._connect_once(connection):
+                self._connection = connection = Connection(self._settings, self._security)
+            begun_s = time.monotonic()
+            # A learner that takes the connection and then fails (its disk is full) is not asked more and more often.
+            if self._connect_once(connection) and time.monotonic() - begun_s > self._settings.backoff_max_s:
                 pause_s = self._settings.backoff_first_s
             if self._ledger.wait_over(pause_s * random.uniform(0.5, 1.0)):
                 return
@@ -167,19 +221,20 @@ class LearnerLink:
         ledger = self._ledger
         try:
             welcome = self._greet(connection)
-            known_version = ledger.greeted(welcome)
-            connection.run(
-                self.session,
-                lambda gone: ledger.outgoing(welcome.last_durable, gone),
-                ledger.acknowledged,
-                known_version,
-                ledger.received,
-            )
+            ledger.greeted(welcome)
+            known_version = self._policies.known_version(welcome.policy_version)
+            connection.run(self.session, ledger.outgoing, ledger.acknowledged, known_version, self._receive)
             return ledger.broken(LinkError("the learner ended the stream"))
         except (grpc.RpcError, grpc.FutureCancelledError, NudgeError) as error:
             return ledger.broken(error)
         finally:
             connection.close()
+
+    def _receive(self, version: int, data: bytes) -> None:
+        try:
+            self._policies.put(version, data)
+        except NudgeError as error:  # it would not fit the next time either
+            self._ledger.fail(error)
 
     def _greet(self, connection: Connection) -> Welcome:
         reply = connection.hello(

@@ -19,6 +19,10 @@ class ActorIdTaken(LinkError):
     """Another actor is connected under this actor id."""
 
 
+class OtherLearner(LinkError):
+    """A learner that our steps do not go to: of another run, or with other steps than the spool knows of."""
+
+
 class ExperienceRefused(NudgeError):
     """The learner refuses a step for good: this actor sends what its contract does not allow."""
 
@@ -30,13 +34,46 @@ class LinkStatus(Enum):
     AWAY = "away"
 
 
+class PauseCause(Enum):
+    """Why the control loop is to pause."""
+
+    DISK = "the disk does not take steps"
+    SPOOL_FULL = "the spool is full"
+    QUEUE = "the disk is slower than the arm"
+    AWAY = "the learner is away"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why no episode may begin, and what ends that; a cause other than AWAY cuts the running one as well."""
+
+    cause: PauseCause
+    reason: str
+
+    @property
+    def cuts_episode(self) -> bool:
+        """True when the running episode must end at its next step: there is room for that one."""
+        return self.cause is not PauseCause.AWAY
+
+
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """Since when (time.monotonic) the learner is there or away, and the last error, empty when connected."""
+    """How the link stands at this moment.
+
+    since_s: since when (time.monotonic) the learner is there, or away
+    error: why it is away; empty when connected
+    waiting_steps: steps taken that the learner has not acknowledged
+    fill: share of the spool's room that is used; `filling` from 80 % on
+    pause: why the control loop is to pause; None when it may go on
+    """
 
     status: LinkStatus
     since_s: float
     error: str = ""
+    waiting_steps: int = 0
+    fill: float = 0.0
+    filling: bool = False
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)

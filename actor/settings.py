@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from policy.contract import Frozen
@@ -19,7 +20,7 @@ class LoopSettings(Frozen):
     pace: Literal["realtime", "learner"] = Field(
         default="learner",
         description="`realtime`: one step per control period, by absolute deadlines. `learner`: simulation only, as "
-        "fast as the arm goes, but never further ahead of the learner than `most_steps_ahead`.",
+        "fast as the arm goes, but never further ahead of the learner than `most_steps_ahead`, also while it is away.",
     )
     most_steps_ahead: int = Field(
         default=40, ge=0, description="With pace `learner`: how far the actor may run ahead of the learner [steps]."
@@ -27,4 +28,20 @@ class LoopSettings(Frozen):
     policy_wait_s: float = Field(
         default=600.0, gt=0, description="How long to wait for the first policy after the demonstrations [s]."
     )
-    flush_s: float = Field(default=30.0, gt=0, description="How long to wait at the end for acknowledgements [s].")
+    max_gap_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="With pace `realtime`: after so long without a tick (the host slept) the world has moved on, and "
+        "the episode is cut [s].",
+    )
+    flush_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long to wait at the end for a connected learner's acknowledgements; what it does not get, the "
+        "next start delivers [s].",
+    )
+
+
+def start_seed(seed: int, first_episode: int) -> int:
+    """The seed of a process that begins with this episode: one that goes on does not repeat what came before."""
+    return seed if first_episode == 0 else int(np.random.SeedSequence([seed, first_episode]).generate_state(1)[0])

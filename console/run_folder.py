@@ -3,6 +3,7 @@
 SETTINGS_FILE = "settings.yaml"  # resolved, written first
 READY_FILE = "learner.json"  # the learner's address, while it listens
 STORE_FILE = "experience.sqlite"
+SPOOL_FILE = "spool.sqlite"  # the actor's steps until the learner has them
 METRICS_FILE = "metrics.jsonl"
 TIMING_FILE = "timing.json"  # parts of the actor's tick
 POLICY_FILE = "policy.safetensors"  # the newest snapshot

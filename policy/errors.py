@@ -22,3 +22,7 @@ class SnapshotError(NudgeError):
 
 class EncoderError(NudgeError):
     """Encoder weights that are missing, incomplete or of another shape."""
+
+
+class SecurityError(NudgeError):
+    """Keys or a token that are missing, unfit, or not those that the other end expects."""

@@ -41,13 +41,22 @@ class Observation:
     sim_only: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StepId:
     """Where a step stands: (session, episode, step) is unique for ever; insertion is idempotent on it."""
 
     session: str
     episode: int
     step: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Ascends within a session."""
+        return self.episode, self.step
+
+    def __repr__(self) -> str:
+        # Messages and logs name steps, and whoever knows a whole session can speak for its actor.
+        return f"step {self.step} of episode {self.episode} of session {self.session[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

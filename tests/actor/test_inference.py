@@ -77,6 +77,20 @@ class TestSelectAction:
         policy.load_snapshot(snapshot(policy.spec, 2))
         assert not np.array_equal(first, policy.select_action(observation, True, generator))
 
+    def test_a_prepared_snapshot_is_only_swapped_in_and_acts_alike(
+        self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        policy, alike = Policy(spec_of(encoder), CONTRACT, encoder), Policy(spec_of(encoder), CONTRACT, encoder)
+        data = snapshot(policy.spec, 1)
+        alike.load_snapshot(data)
+        policy.prepare(data)
+        assert not policy.ready  # it acts only when it is loaded
+        monkeypatch.setattr("actor.inference.unpack_snapshot", None)
+        assert policy.load_snapshot(data) == 1
+        observation, generator = fake_observation(CONTRACT, np.random.default_rng(0)), torch.Generator()
+        expected = alike.select_action(observation, True, generator)
+        assert np.array_equal(policy.select_action(observation, True, generator), expected)
+
 
 class TestRefusals:
     def test_nothing_moves_before_the_first_snapshot(self, encoder: Encoder) -> None:

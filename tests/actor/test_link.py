@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from actor.link import (
     LinkError,
     LinkSettings,
     LinkStatus,
+    OtherLearner,
+    PauseCause,
+    Spool,
     SpoolFull,
 )
 from actor.snapshot_assembly import SnapshotAssembler
@@ -37,6 +41,7 @@ from nudge.v1 import learner_pb2_grpc as pb_grpc
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
 from policy.errors import ContractMismatch, InvalidExperience, SnapshotError
 from policy.experience import Observation, Source, Step, StepId
+from policy.fakes import fake_contract, fake_episode
 
 SIZE = 8
 SOON_S = 20.0  # far more than anything here takes
@@ -56,9 +61,11 @@ CONTRACT = Contract(
 )
 
 
+SEEN = Observation({"wrist": np.zeros((SIZE, SIZE, 3), np.uint8)}, np.zeros(1, np.float32), np.zeros(0, np.float32))
+
+
 def step(session: str, episode: int, index: int, last: bool = False) -> Step:
-    frame = np.full((SIZE, SIZE, 3), index % 256, np.uint8)
-    seen = Observation({"wrist": frame}, np.zeros(1, np.float32), np.zeros(0, np.float32))
+    seen = replace(SEEN, frames={"wrist": np.full((SIZE, SIZE, 3), index % 256, np.uint8)})
     return Step(
         id=StepId(session, episode, index),
         observation=seen,
@@ -89,19 +96,21 @@ def free_port() -> int:
 
 @dataclass
 class Bench:
-    """A store and a port at which learners come and go, and the links that are to be closed."""
+    """A store and a port at which learners come and go, and the links and spools that are to be closed."""
 
+    folder: Path
     store: ExperienceStore
     port: int
     publisher: PolicyPublisher
     status: pb.StatusReply
     servers: list[LearnerServer]
     links: list[LearnerLink]
+    spools: dict[str, Spool]
 
-    def serve(self, run_id: str = "trial", **changes: object) -> LearnerServer:
+    def serve(self, run_id: str = "trial", contract: Contract = CONTRACT, **changes: object) -> LearnerServer:
         server = LearnerServer(
             ServiceSettings.model_validate({"port": self.port} | changes),
-            CONTRACT,
+            contract,
             run_id,
             self.store,
             self.publisher,
@@ -112,11 +121,20 @@ class Bench:
         server.start()
         return server
 
-    def link(self, contract: Contract = CONTRACT, **changes: object) -> LearnerLink:
+    def link(self, contract: Contract = CONTRACT, spool: str = "", **changes: object) -> LearnerLink:
+        """A link on the spool of this name, or on one of its own."""
         quick = {"address": f"127.0.0.1:{self.port}", "backoff_first_s": 0.05, "backoff_max_s": 0.2}
-        made = LearnerLink(LinkSettings.model_validate(quick | {"connect_timeout_s": SOON_S} | changes), contract)
+        settings = LinkSettings.model_validate(quick | {"connect_timeout_s": SOON_S, "queue_steps": 2000} | changes)
+        name = spool or f"spool{len(self.spools)}"
+        self.spools[name] = Spool(self.folder / f"{name}.sqlite", contract, settings)
+        made = LearnerLink(settings, contract, self.spools[name])
         self.links.append(made)
         return made
+
+    def end(self, link: LearnerLink, spool: str) -> None:
+        """What the end of an actor's process does."""
+        link.close()
+        self.spools[spool].close()
 
     def holds(self, steps: int) -> bool:
         return self.store.counts().env_steps >= steps
@@ -128,10 +146,12 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     store = ExperienceStore(tmp_path / "experience.sqlite", CONTRACT)
-    made = Bench(store, free_port(), PolicyPublisher(), pb.StatusReply(), [], [])
+    made = Bench(tmp_path, store, free_port(), PolicyPublisher(), pb.StatusReply(), [], [], {})
     yield made
     for link in made.links:
         link.close()
+    for spool in made.spools.values():
+        spool.close()
     for server in made.servers:
         server.stop(0)
     store.close()
@@ -230,15 +250,15 @@ def test_a_stranger_with_the_same_actor_id_is_refused_while_the_holder_lives(ben
     bench.serve()
     holder = bench.link(actor_id="bench")
     holder.open()
-    with pytest.raises(ActorIdTaken, match=r"'bench'.*stop the other actor"):
+    with pytest.raises(ActorIdTaken, match=r"'bench': session .* is connected with it"):
         bench.link(actor_id="bench", connect_timeout_s=0.4).open()
     bench.link(actor_id="other").open()
     holder.send(step(holder.session, 0, 0))
     assert holder.flush(SOON_S)
 
 
-def test_a_restarted_actor_takes_over_as_soon_as_its_former_self_is_gone(bench: Bench) -> None:
-    bench.serve()
+def test_a_new_spool_gets_the_actor_id_as_soon_as_its_holder_is_gone(bench: Bench) -> None:
+    bench.serve(lease_s=0.1)
     first = bench.link(actor_id="bench")
     first.open()
     threading.Timer(0.3, first.close).start()
@@ -246,6 +266,46 @@ def test_a_restarted_actor_takes_over_as_soon_as_its_former_self_is_gone(bench: 
     second.open()  # refused at first, and tries again
     second.send(step(second.session, 0, 0))
     assert second.flush(SOON_S)
+
+
+def test_a_restarted_actor_delivers_what_its_former_self_could_not_and_goes_on_behind_it(bench: Bench) -> None:
+    first = bench.serve()
+    link = bench.link(spool="kept")
+    link.open()
+    for index in range(4):
+        link.send(step(link.session, 0, index))
+    assert link.flush(SOON_S)
+    first.stop(0.5)
+    eventually(lambda: link.state.status is LinkStatus.AWAY)
+    for index in range(4, 9):
+        link.send(step(link.session, 0, index))
+    session = link.session
+    bench.end(link, "kept")
+    assert (link.unacknowledged, link.unwritten) == (5, 0)
+    bench.serve()
+    again = bench.link(spool="kept")
+    assert (again.session, again.progress.next_episode, again.progress.env_steps) == (session, 1, 9)
+    assert again.unacknowledged == 5
+    again.open()
+    with pytest.raises(InvalidExperience, match="episode 1 or later"):
+        again.send(step(session, 0, 9))  # the cut episode stays as it is
+    again.send(step(session, 1, 0))
+    assert again.flush(SOON_S)
+    assert bench.places() == [*((0, index) for index in range(9)), (1, 0)]
+
+
+def test_steps_that_are_not_on_disk_are_not_sent(bench: Bench) -> None:
+    bench.serve()
+    link = bench.link(spool="slow")
+    link.open()
+    with bench.spools["slow"]._write_lock:  # as a disk that takes its time
+        link.send(step(link.session, 0, 0))
+        assert not link.flush_to_disk(0.5)
+        assert (bench.places(), link.progress.env_steps) == ([], 0)
+    assert link.flush_to_disk(SOON_S)
+    assert link.progress.newest == StepId(link.session, 0, 0)
+    assert link.flush(SOON_S)
+    assert bench.places() == [(0, 0)]
 
 
 def test_a_malformed_stream_of_one_actor_leaves_another_undisturbed(bench: Bench) -> None:
@@ -305,18 +365,18 @@ def test_steps_that_do_not_follow_are_refused_at_once(bench: Bench) -> None:
         link.send(replace(step(link.session, 2, 1), action=np.array([3.0], np.float32)))
 
 
-def test_a_full_spool_is_an_error_that_tells_why(bench: Bench) -> None:
-    link = bench.link(spool_capacity_steps=3)
-    for index in range(3):
+def test_a_full_queue_is_an_error_that_tells_why(bench: Bench) -> None:
+    link = bench.link(queue_steps=4)
+    for index in range(4):
         link.send(step(link.session, 0, index))
-    with pytest.raises(SpoolFull, match=r"3 steps wait .* the link is away"):
-        link.send(step(link.session, 0, 3))
+    with pytest.raises(SpoolFull, match=r"4 steps wait in memory for .*sqlite, .* look for a `pause`"):
+        link.send(step(link.session, 0, 4))
     bench.serve()
     link.open()
     assert link.flush(SOON_S)
-    link.send(step(link.session, 0, 3))
+    link.send(step(link.session, 0, 4))
     assert link.flush(SOON_S)
-    assert bench.places() == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert bench.places() == [(0, index) for index in range(5)]
 
 
 def newest(link: LearnerLink) -> tuple[int, bytes]:
@@ -372,6 +432,54 @@ def test_policies_come_again_after_a_restart_even_from_an_older_checkpoint(bench
     assert newest(link) == (2, b"two again")
 
 
+def test_a_spool_goes_to_its_own_run_also_after_a_restart(bench: Bench) -> None:
+    first = bench.serve()
+    link = bench.link(spool="kept")
+    link.open()
+    bench.end(link, "kept")
+    first.stop(0.5)
+    bench.serve(run_id="another")
+    begun_s = time.monotonic()
+    with pytest.raises(OtherLearner, match=r"serves run 'another', the steps in .*kept.sqlite belong to run 'trial'"):
+        bench.link(spool="kept").open()
+    assert time.monotonic() - begun_s < SOON_S / 2  # at once, and not when the time for connecting is over
+
+
+def test_a_learner_that_has_lost_what_it_acknowledged_is_refused(bench: Bench) -> None:
+    first = bench.serve()
+    link = bench.link(spool="kept")
+    link.open()
+    for index in range(3):
+        link.send(step(link.session, 0, index))
+    assert link.flush(SOON_S)
+    bench.end(link, "kept")
+    first.stop(0.5)
+    bench.store.close()
+    bench.store = ExperienceStore(bench.folder / "new.sqlite", CONTRACT)
+    bench.serve()
+    with pytest.raises(OtherLearner, match=r"up to None, but had acknowledged .*kept.sqlite does not keep"):
+        bench.link(spool="kept").open()
+    assert bench.places() == []
+
+
+def test_an_older_copy_of_a_spool_is_refused(bench: Bench) -> None:
+    bench.serve()
+    link = bench.link(spool="kept")
+    link.open()
+    link.send(step(link.session, 0, 0))
+    assert link.flush(SOON_S)
+    bench.end(link, "kept")
+    copy = (bench.folder / "kept.sqlite").read_bytes()
+    link = bench.link(spool="kept")
+    link.open()
+    link.send(step(link.session, 1, 0))
+    assert link.flush(SOON_S)
+    bench.end(link, "kept")
+    (bench.folder / "kept.sqlite").write_bytes(copy)
+    with pytest.raises(OtherLearner, match="an older copy of it"):
+        bench.link(spool="kept").open()  # its next episode 1 would be taken for the one that is stored
+
+
 def test_a_learner_of_another_run_gets_nothing(bench: Bench) -> None:
     first = bench.serve()
     link = bench.link()
@@ -387,6 +495,199 @@ def test_a_learner_of_another_run_gets_nothing(bench: Bench) -> None:
     bench.serve()
     assert link.flush(SOON_S)
     assert bench.places() == [(0, 0), (0, 1)]
+
+
+def test_a_policy_is_prepared_before_it_is_handed_out(bench: Bench) -> None:
+    bench.serve()
+    link = bench.link()
+    link.open()
+    prepared: list[tuple[bytes, str]] = []
+    link.prepare_snapshots(lambda data: prepared.append((data, threading.current_thread().name)))
+    bench.publisher.publish(b"first")
+    assert newest(link) == (1, b"first")
+    assert prepared == [(b"first", "link-policy")]
+
+
+def test_a_policy_that_does_not_fit_is_raised_to_the_caller(bench: Bench) -> None:
+    def refuse(data: bytes) -> None:
+        raise SnapshotError(f"snapshot of another architecture: {data!r}")
+
+    bench.serve()
+    link = bench.link()
+    link.open()
+    link.prepare_snapshots(refuse)
+    bench.publisher.publish(b"strange")
+    with pytest.raises(SnapshotError, match="another architecture"):
+        newest(link)
+
+
+def test_with_the_learner_away_the_actor_goes_on_or_pauses_as_it_is_told(bench: Bench) -> None:
+    first = bench.serve()
+    goes_on, pauses = bench.link(actor_id="a"), bench.link(actor_id="b", when_away="pause")
+    for link in (goes_on, pauses):
+        link.open()
+        assert link.pause is None
+    first.stop(0.5)
+    eventually(lambda: goes_on.state.status is pauses.state.status is LinkStatus.AWAY)
+    assert goes_on.pause is None
+    assert pauses.pause is not None
+    assert (pauses.pause.cause, pauses.pause.cuts_episode) == (PauseCause.AWAY, False)
+    pauses.send(step(pauses.session, 0, 0))  # the running episode goes on to its end
+    bench.serve()
+    eventually(lambda: pauses.pause is None)
+    assert pauses.flush(SOON_S)
+
+
+def test_a_full_spool_pauses_the_actor_until_the_learner_has_taken_some(bench: Bench) -> None:
+    first = bench.serve()
+    link = bench.link(spool="full", spool_max_bytes=1 << 20, queue_steps=16)
+    link.open()
+    first.stop(0.5)
+    eventually(lambda: link.state.status is LinkStatus.AWAY)
+    seen_filling = False
+    index = 0
+    while link.pause is None or link.pause.cause is PauseCause.QUEUE:
+        seen_filling |= link.state.filling and link.state.fill < 1
+        if link.pause is None:
+            link.send(step(link.session, 0, index))
+            index += 1
+        else:
+            time.sleep(0.001)
+    pause = link.pause
+    assert pause is not None
+    assert (pause.cause, pause.cuts_episode, seen_filling) == (PauseCause.SPOOL_FULL, True, True)
+    assert "full.sqlite" in pause.reason
+    assert "spool_max_bytes" in pause.reason
+    link.send(step(link.session, 0, index, last=True))  # there is room for the end of the episode
+    assert link.flush_to_disk(SOON_S)
+    assert bench.spools["full"].used_bytes < 1 << 20
+    bench.serve()
+    eventually(lambda: link.pause is None)
+    assert link.state.fill < 0.9
+    assert link.flush(SOON_S)
+    assert bench.places() == [(0, number) for number in range(index + 1)]
+
+
+def test_a_disk_that_takes_nothing_pauses_the_actor_and_nothing_is_lost(bench: Bench) -> None:
+    bench.serve()
+    link = bench.link(spool="tight")
+    link.open()
+    writer = bench.spools["tight"]._writer
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")  # the error of a full disk, where nothing can be mounted
+    index = 0
+    while link.pause is None:
+        link.send(step(link.session, 0, index))
+        index += 1
+        time.sleep(0.01)
+    assert link.pause.cause is PauseCause.DISK
+    for part in ("tight.sqlite: the disk is full", "make room", "wait in memory"):
+        assert part in link.pause.reason
+    link.send(step(link.session, 0, index, last=True))
+    assert link.unwritten >= 2
+    writer.execute("PRAGMA max_page_count = 1000000")
+    eventually(lambda: link.pause is None)
+    assert link.flush(SOON_S)
+    assert bench.places() == [(0, number) for number in range(index + 1)]
+
+
+def test_steps_that_the_disk_did_not_take_are_counted_at_the_end(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = bench.link(spool="tight")
+    writer = bench.spools["tight"]._writer
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    for index in range(1000):
+        link.send(step(link.session, 0, index))
+    link.close()
+    written = link.progress.env_steps
+    assert link.unwritten == 1000 - written > 0
+    assert f"{1000 - written} steps are lost with this process" in caplog.text
+
+
+def test_a_learner_that_does_not_read_is_not_buried(bench: Bench) -> None:
+    large = fake_contract(cameras=2)
+    bench.store.close()
+    bench.store = ExperienceStore(bench.folder / "large.sqlite", large)
+    bench.serve(contract=large, inbox_bytes=1)  # one step at a time
+    link = bench.link(large, spool="deep")
+    episode = fake_episode(large, 300, np.random.default_rng(0), session=link.session)  # 100 kB of noise a step
+    for made in episode:
+        link.send(made)
+    read: list[int] = []
+    spool = bench.spools["deep"]
+    read_after = spool.read_after
+
+    def counted(seq: int, limit: int) -> list[tuple[int, pb.Step]]:
+        read.append(seq)
+        return read_after(seq, limit)
+
+    spool.read_after = counted  # type: ignore[method-assign]
+    with bench.store._write_lock:  # the learner's disk stands still
+        link.open()
+        assert link.flush_to_disk(SOON_S)
+        eventually(lambda: len(read) > 3)
+        time.sleep(1.0)
+        held = max(read)
+        time.sleep(0.5)
+        assert max(read) == held < 200  # the window of HTTP/2 is full, the rest stays on disk
+    assert link.flush(SOON_S)
+    assert len(bench.places()) == 300
+
+
+def test_a_learner_of_a_newer_minor_version_is_as_good(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bench.serve()
+    link = bench.link()
+    link.open()
+    first.stop(0.5)
+    for module in ("learner.handshake", "learner.servicer"):
+        monkeypatch.setattr(f"{module}.PROTOCOL_VERSION", "1.7")
+    bench.serve()
+    link.send(step(link.session, 0, 0))
+    assert link.flush(SOON_S)
+
+
+def test_a_learner_of_another_major_version_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("learner.handshake.PROTOCOL_VERSION", "2.0")
+    bench.serve()
+    with pytest.raises(ContractMismatch, match=r"the actor speaks 1\.\d+, this learner 2.0"):
+        bench.link().open()
+
+
+LEARNER = f"""
+import importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("links", {__file__!r})
+m = importlib.util.module_from_spec(spec); sys.modules["links"] = m; spec.loader.exec_module(m)
+store = m.ExperienceStore(pathlib.Path(sys.argv[1]), m.CONTRACT)
+settings = m.ServiceSettings(port=int(sys.argv[2]))
+with m.LearnerServer(settings, m.CONTRACT, "trial", store, m.PolicyPublisher(), "{{}}", m.pb.StatusReply):
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_a_learner_that_stands_still_is_noticed_within_ten_seconds(bench: Bench, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LEARNER, str(tmp_path / "far.sqlite"), str(bench.port)]
+    learner = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        link = bench.link(connect_timeout_s=60)
+        link.open()
+        link.send(step(link.session, 0, 0))
+        assert link.flush(SOON_S)
+        learner.send_signal(signal.SIGSTOP)
+        begun_s = time.monotonic()
+        link.send(step(link.session, 0, 1))  # TCP takes it: the kernel behind the learner answers
+        eventually(lambda: link.state.status is LinkStatus.AWAY)
+        assert time.monotonic() - begun_s < 10
+        link.send(step(link.session, 0, 2))
+        learner.send_signal(signal.SIGCONT)
+        assert link.flush(SOON_S)
+    finally:
+        learner.kill()
+        learner.communicate()
+    with ExperienceStore(tmp_path / "far.sqlite", CONTRACT) as store:
+        assert [each.id.step for _, each in store.read_after(0, 10)] == [0, 1, 2]
 
 
 def test_steps_behind_is_what_the_learner_says(bench: Bench) -> None:
@@ -449,7 +750,8 @@ def test_an_interrupt_ends_a_process_with_both_ends_soon(tmp_path: Path) -> None
         f"spec = importlib.util.spec_from_file_location('links', {__file__!r})\n"
         "m = importlib.util.module_from_spec(spec); sys.modules['links'] = m; spec.loader.exec_module(m)\n"
         f"store = m.ExperienceStore(pathlib.Path({str(tmp_path / 'x.sqlite')!r}), m.CONTRACT)\n"
-        "made = m.Bench(store, m.free_port(), m.PolicyPublisher(), m.pb.StatusReply(), [], [])\n"
+        f"made = m.Bench(pathlib.Path({str(tmp_path)!r}), store, m.free_port(), m.PolicyPublisher(),"
+        " m.pb.StatusReply(), [], [], {})\n"
         "server = m.LearnerServer(m.ServiceSettings(port=made.port), m.CONTRACT, 'trial', store, made.publisher, '{}',"
         " m.pb.StatusReply)\n"
         "with server, made.link() as link:\n"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from actor.clock import Deadlines
+from actor.clock import Deadlines, GapWatch
 from actor.errors import ActorError
+from actor.link_state import Pause, PauseCause
 from actor.loop import ControlLoop, EpisodeOutcome
-from actor.settings import LoopSettings
-from policy.experience import Observation, Source, Step, check_step
+from actor.settings import LoopSettings, start_seed
+from actor.spool_record import Progress
+from policy.experience import Observation, Source, Step, StepId, check_step
 from robot.env import ArmEnv, make_env
 from robot.settings import ArmSettings, TaskSettings
 from robot.sim import sim_contract
@@ -26,17 +29,26 @@ CONTRACT = sim_contract()
 
 
 class RecordingLink:
-    """Keeps steps in a list and hands out snapshots; what the learner does with them is another test's matter."""
+    """Keeps steps in a list and hands out snapshots; what the learner does with them is another test's matter.
+
+    pauses: asks for a pause once so many steps are there
+    """
 
     session = "0" * 32
 
-    def __init__(self, versions: list[int]) -> None:
+    def __init__(
+        self, versions: list[int], progress: Progress | None = None, pauses: dict[int, Pause] | None = None
+    ) -> None:
         self.steps: list[Step] = []
         self.steps_behind = 0
+        self.progress = progress or Progress()
+        self.pause: Pause | None = None
         self._versions = versions
+        self._pauses = pauses or {}
 
     def send(self, step: Step) -> None:
         self.steps.append(step)
+        self.pause = self._pauses.get(len(self.steps) + 1, self.pause)
 
     def latest_snapshot(self) -> tuple[int, bytes] | None:
         return (self._versions.pop(0), b"") if self._versions else None
@@ -62,11 +74,16 @@ def env() -> Iterator[ArmEnv]:
 
 
 def run(
-    env: ArmEnv, demos: int, steps: int, stop: threading.Event | None = None
+    env: ArmEnv,
+    demos: int,
+    steps: int,
+    stop: threading.Event | None = None,
+    link: RecordingLink | None = None,
+    **changes: Any,
 ) -> tuple[list[Step], list[EpisodeOutcome]]:
-    link, outcomes = RecordingLink(versions=[1]), list[EpisodeOutcome]()
+    link, outcomes = link or RecordingLink(versions=[1]), list[EpisodeOutcome]()
     operator = ScriptedOperator(CONTRACT, OperatorSettings(), seed=0)
-    settings = LoopSettings(demo_episodes=demos, max_env_steps=steps)
+    settings = LoopSettings(demo_episodes=demos, max_env_steps=steps, **changes)
     loop = ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, outcomes.append)
     loop.run(stop or threading.Event())
     return link.steps, outcomes
@@ -122,6 +139,92 @@ def test_a_stop_ends_the_episode_with_its_final_observation(env: ArmEnv) -> None
     assert steps[-1].final is not None
 
 
+def test_a_session_goes_on_with_its_numbers_and_budget_and_other_starts(env: ArmEnv) -> None:
+    begun = Progress(StepId("0" * 32, 6, 3), in_episode=True, env_steps=100, demonstrations=2)
+    steps, outcomes = run(env, demos=2, steps=110, link=RecordingLink([1], begun))
+    assert [(step.id.episode, step.id.step) for step in steps] == [(7, number) for number in range(10)]
+    assert (outcomes[0].demonstration, outcomes[0].env_steps) == (False, 110)
+    first, _ = run(env, demos=0, steps=1)
+    assert (steps[0].observation.sim_only != first[0].observation.sim_only).any()
+    assert start_seed(0, 7) != start_seed(0, 8) != start_seed(1, 8)
+
+
+def test_a_pause_cuts_the_episode_and_begins_none_until_it_is_over(env: ArmEnv) -> None:
+    link, seen = RecordingLink([1], pauses={6: Pause(PauseCause.SPOOL_FULL, "")}), list[int]()
+
+    def end_the_pause() -> None:
+        while link.pause is None:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        seen.append(len(link.steps))
+        link.pause = None
+
+    watcher = threading.Thread(target=end_the_pause, daemon=True)
+    watcher.start()
+    steps, outcomes = run(env, 0, 12, link=link)
+    # Asked for after the fifth step, so the sixth is the last one, with its final observation.
+    assert seen == [6]
+    assert [(step.truncated, step.final is not None) for step in steps[:6]] == [(False, False)] * 5 + [(True, True)]
+    assert [step.id.episode for step in steps] == [0] * 6 + [1] * 6
+    assert outcomes[0].cut == "the spool is full"
+
+
+def test_an_absent_learner_pauses_only_between_episodes(env: ArmEnv) -> None:
+    link = RecordingLink([1], pauses={2: Pause(PauseCause.AWAY, "")})
+    stop = threading.Event()
+    threading.Timer(3.0, stop.set).start()
+    begun_s = time.monotonic()
+    steps, outcomes = run(env, 0, 100_000, stop=stop, link=link)
+    assert time.monotonic() - begun_s > 2.5
+    assert (len(outcomes), len(steps)) == (1, 45)  # max_episode_steps
+
+
+def test_a_simulated_world_waits_in_the_tick_for_a_slow_disk(env: ArmEnv) -> None:
+    link = RecordingLink([1], pauses={6: Pause(PauseCause.QUEUE, "")})
+    threading.Timer(1.0, setattr, (link, "pause", None)).start()
+    begun_s = time.monotonic()
+    _, outcomes = run(env, 0, 20, link=link)
+    assert time.monotonic() - begun_s > 0.9
+    assert [outcome.steps for outcome in outcomes] == [20]
+
+
+def test_a_real_world_does_not_wait_for_a_slow_disk(env: ArmEnv) -> None:
+    link = RecordingLink([1], pauses={6: Pause(PauseCause.QUEUE, ""), 7: Pause(PauseCause.AWAY, "")})
+    stop = threading.Event()
+    threading.Timer(1.5, stop.set).start()
+    _, outcomes = run(env, 0, 20, stop=stop, link=link, pace="realtime")
+    assert [(outcome.steps, outcome.cut) for outcome in outcomes] == [(6, PauseCause.QUEUE.value)]
+
+
+def test_an_episode_in_which_the_host_slept_ends_without_motion(env: ArmEnv) -> None:
+    class Sleepy(RecordingLink):
+        def send(self, step: Step) -> None:
+            super().send(step)
+            if len(self.steps) == 4:
+                time.sleep(1.5)
+
+    link = Sleepy([1])
+    steps, outcomes = run(env, 0, 10, link=link, pace="realtime", max_gap_s=1.0)
+    assert [outcome.steps for outcome in outcomes] == [5, 5]
+    assert outcomes[0].cut == "no tick for 1 s"
+    last = steps[4]
+    assert (last.truncated, last.terminated, last.reward, last.final is not None) == (True, False, 0.0, True)
+    assert last.action == pytest.approx([0] * 4, abs=0.02)
+    assert steps[3].action[2] == pytest.approx(-1, abs=0.1)
+
+
+def test_a_wall_clock_that_jumps_changes_only_what_people_read(env: ArmEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = iter(10**18 + (-1) ** number * number * 3_600 * 10**9 for number in range(1000))
+    monkeypatch.setattr(time, "time_ns", lambda: next(now_ns))
+    monkeypatch.setattr(time, "time", lambda: next(now_ns) / 1e9)
+    steps, outcomes = run(env, 0, 12, pace="realtime")
+    assert [(outcome.steps, outcome.cut) for outcome in outcomes] == [(12, "the step budget is spent")]
+    between_s = np.diff([step.monotonic_ns for step in steps]) / 1e9
+    assert (between_s > 0).all()
+    assert between_s.sum() == pytest.approx(1.1, abs=0.5)  # 11 periods of 0.1 s
+    assert (np.diff([step.wall_ns for step in steps]) < 0).any()
+
+
 def test_success_is_paid_once_at_the_end(env: ArmEnv) -> None:
     steps, outcomes = run(env, demos=3, steps=300)
     for outcome in outcomes:
@@ -156,3 +259,27 @@ def test_a_late_tick_does_not_shift_the_ones_after_it() -> None:
     # Ten periods of 20 ms, although one of them was overslept.
     assert time.perf_counter() - begin_s == pytest.approx(0.2, abs=0.03)
     assert deadlines.overruns == 1
+
+
+def test_ticks_missed_in_a_long_sleep_are_not_caught_up() -> None:
+    deadlines = Deadlines(rate_hz=50)
+    deadlines.start()
+    time.sleep(0.5)  # 25 periods
+    ticks_s = []
+    for _ in range(4):
+        deadlines.wait()
+        ticks_s.append(time.perf_counter())
+    assert min(np.diff(ticks_s)) > 0.01
+    assert deadlines.overruns >= 1
+
+
+def test_a_gap_is_told_once_and_counted() -> None:
+    gaps = GapWatch(longest_s=0.2)
+    assert not gaps.slept()
+    time.sleep(0.3)
+    assert gaps.slept()
+    assert not gaps.slept()
+    time.sleep(0.3)
+    gaps.start()  # a new episode
+    assert not gaps.slept()
+    assert gaps.gaps == 1

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class LearnerStub:
-    """Missing associated documentation comment in .proto file."""
+    """Where the learner has a token, every call brings it as metadata `nudge-token`, else UNAUTHENTICATED. What is no
+    message, or comes in place of one, is INVALID_ARGUMENT; what exceeds a limit of the learner is RESOURCE_EXHAUSTED.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -57,11 +59,14 @@ class LearnerStub:
 
 
 class LearnerServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Where the learner has a token, every call brings it as metadata `nudge-token`, else UNAUTHENTICATED. What is no
+    message, or comes in place of one, is INVALID_ARGUMENT; what exceeds a limit of the learner is RESOURCE_EXHAUSTED.
+    """
 
     def Hello(self, request, context):
         """First call of every actor. Refused with FAILED_PRECONDITION and a readable difference when protocol or contract
-        do not fit, with ALREADY_EXISTS when another session holds the lease of this actor id.
+        do not fit, with ALREADY_EXISTS when another session holds the lease of this actor id: while its stream lives, and
+        for a while after it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,7 +77,8 @@ class LearnerServicer:
         and follow the durable write; one comes at once when the stream opens, and one whenever `steps_behind` changes.
         Needs the metadata `nudge-session`: the session of a preceding Hello, else FAILED_PRECONDITION.
         A step that the contract does not allow, or that leaves a gap, ends the stream with INVALID_ARGUMENT and why.
-        A newer stream of the same session ends this one with ABORTED; too many streams are RESOURCE_EXHAUSTED.
+        A newer stream of the same session ends this one with ABORTED. A full disk ends it with RESOURCE_EXHAUSTED: the
+        steps that are not acknowledged are to be sent again later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +130,9 @@ def add_LearnerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Learner:
-    """Missing associated documentation comment in .proto file."""
+    """Where the learner has a token, every call brings it as metadata `nudge-token`, else UNAUTHENTICATED. What is no
+    message, or comes in place of one, is INVALID_ARGUMENT; what exceeds a limit of the learner is RESOURCE_EXHAUSTED.
+    """
 
     @staticmethod
     def Hello(request,

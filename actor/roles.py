@@ -1,0 +1,59 @@
+"""What the control loop needs of those around it: the policy and the link to the learner."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from actor.link_state import Pause
+from actor.spool_record import Progress
+from policy.experience import Observation, Step
+
+
+class ActingPolicy(Protocol):
+    """What the loop needs of a policy (`actor.inference.Policy`)."""
+
+    def load_snapshot(self, data: bytes) -> int:
+        """Act with this snapshot from now on."""
+        ...
+
+    def select_action(
+        self, observation: Observation, deterministic: bool, generator: torch.Generator
+    ) -> NDArray[np.float32]:
+        """The action (A,), -1..1."""
+        ...
+
+
+class Link(Protocol):
+    """What the loop needs of the link to the learner (`actor.link.LearnerLink`). None of it waits."""
+
+    @property
+    def session(self) -> str:
+        """The id that all steps carry."""
+        ...
+
+    @property
+    def progress(self) -> Progress:
+        """How far the session has come."""
+        ...
+
+    @property
+    def pause(self) -> Pause | None:
+        """Why to pause; None to go on."""
+        ...
+
+    @property
+    def steps_behind(self) -> int:
+        """How many steps the learner is behind its update-to-data ratio."""
+        ...
+
+    def send(self, step: Step) -> None:
+        """Take a step for delivery."""
+        ...
+
+    def latest_snapshot(self) -> tuple[int, bytes] | None:
+        """Version and bytes of a snapshot not handed out before, else None."""
+        ...
