@@ -20,7 +20,7 @@ from console.run_report import paper_deviations, report_run
 from console.settings import DEFAULT_PRESET, Settings
 from console.statistics import running_average
 from console.stopping import Child
-from learner.store import EpisodeRecord, ExperienceStore
+from learner.store import EpisodeRecord, StoreReader
 
 READY_S = 120.0
 REFRESH_S = 2.0
@@ -99,7 +99,7 @@ def _watch(learner: Child, actor: Child, settings: Settings, console: Console) -
     """Show where the run stands until the actor is done."""
     start_s = time.monotonic()
     with (
-        ExperienceStore(settings.folder / STORE_FILE, settings.contract) as store,
+        StoreReader(settings.folder / STORE_FILE, settings.contract) as store,
         Live(console=console, refresh_per_second=2) as live,
     ):
         while actor.status is None:

@@ -48,9 +48,12 @@ def load_settings[T: BaseModel](
     )
 
 
-def parse_options[T: BaseModel](model: type[T], argv: list[str], prog: str) -> T:
-    """Settings of a verb that has no presets: defaults, then `argv`. A wrong option ends the process with status 2."""
-    return tyro.cli(model, args=argv, prog=prog, config=TYRO)
+def parse_options[T: BaseModel](model: type[T], argv: list[str], prog: str, *, flags: bool = False) -> T:
+    """Settings of a verb that has no presets: defaults, then `argv`. A wrong option ends the process with status 2.
+
+    flags: booleans are `--name` alone, as what is done once and not kept in a file is asked for
+    """
+    return tyro.cli(model, args=argv, prog=prog, config=(tyro.conf.FlagCreatePairsOff,) if flags else TYRO)
 
 
 def load_preset[T: BaseModel](model: type[T], name_or_path: str, folder: Path = CONFIGS) -> T:

@@ -13,7 +13,7 @@ from console.report import write_report
 from console.report_data import Deviation, EpisodeSummary, Evaluation, ReportInputs, RunReport, TimingRow, read_metrics
 from console.run_folder import METRICS_FILE, SETTINGS_FILE, STORE_FILE, TIMING_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
-from learner.store import ExperienceStore
+from learner.store import StoreReader
 
 # What a section may differ in without changing how anything is learned.
 NO_DEVIATION = ("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.")
@@ -79,7 +79,7 @@ def _episodes(folder: Path, settings: Settings) -> tuple[EpisodeSummary, ...]:
     path = folder / STORE_FILE
     if not path.is_file():
         return ()
-    with ExperienceStore(path, settings.contract) as store:
+    with StoreReader(path, settings.contract) as store:
         return tuple(EpisodeSummary.model_validate(record) for record in store.episodes())
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from learner.disk import room_needed
 from learner.sac import Sac
 from policy.errors import NudgeError
 from policy.features import FeatureReduction
@@ -75,29 +76,20 @@ class Checkpoint:
 def save_checkpoint(
     root: Path, sac: Sac, reduction: FeatureReduction | None, policy_version: int, rng: np.random.Generator, keep: int
 ) -> Path:
-    """Write a checkpoint below `root`, durable when this returns, and delete all but the newest `keep`."""
+    """Write a checkpoint below `root`, durable when this returns, and delete all but the newest `keep`.
+
+    Raise `DiskFull` when there is no room: nothing of it stays, and the earlier ones are untouched.
+    """
     target = root / f"update-{sac.updates:09d}"
     temporary = root / f".{target.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in _sac_tensors(sac).items()}
-    if reduction is not None:
-        tensors |= {"reduction.mean": reduction.mean.cpu(), "reduction.projection": reduction.projection.cpu()}
-    save_file(tensors, temporary / _STATE)
-    meta = {
-        "format_version": FORMAT_VERSION,
-        "spec": sac.policy.spec.model_dump(mode="json"),
-        "contract_hash": sac.policy.spec.contract_hash,
-        "updates": sac.updates,
-        "policy_version": policy_version,
-        "sample_rng": rng.bit_generator.state,
-        "explained_variance": None if reduction is None else list(reduction.explained_variance),
-        "sac_settings": sac.settings.model_dump(mode="json"),
-        "sha256": _sha256(temporary / _STATE),
-    }
-    (temporary / _META).write_text(json.dumps(meta, indent=1) + "\n")
-    for path in (temporary / _STATE, temporary / _META, temporary):
-        _fsync(path)
+    _remove_temporaries(root)
+    try:
+        with room_needed(temporary, f"the checkpoint of update {sac.updates}"):
+            temporary.mkdir(parents=True)
+            _write(temporary, sac, reduction, policy_version, rng)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)  # its room is what others wait for
+        raise
     if target.exists():  # the same update saved again, e.g. on stopping right after a checkpoint
         shutil.rmtree(target)
     temporary.rename(target)
@@ -148,6 +140,36 @@ def last_policy_version(root: Path, publish_every_updates: int, checkpoint_every
         return 0
     version = int(json.loads((found[-1] / _META).read_text())["policy_version"])
     return version + checkpoint_every_updates // publish_every_updates + 1
+
+
+def _write(
+    folder: Path, sac: Sac, reduction: FeatureReduction | None, policy_version: int, rng: np.random.Generator
+) -> None:
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in _sac_tensors(sac).items()}
+    if reduction is not None:
+        tensors |= {"reduction.mean": reduction.mean.cpu(), "reduction.projection": reduction.projection.cpu()}
+    state = save(tensors)  # not `save_file`: its error does not say that the disk is full
+    (folder / _STATE).write_bytes(state)
+    meta = {
+        "format_version": FORMAT_VERSION,
+        "spec": sac.policy.spec.model_dump(mode="json"),
+        "contract_hash": sac.policy.spec.contract_hash,
+        "updates": sac.updates,
+        "policy_version": policy_version,
+        "sample_rng": rng.bit_generator.state,
+        "explained_variance": None if reduction is None else list(reduction.explained_variance),
+        "sac_settings": sac.settings.model_dump(mode="json"),
+        "sha256": hashlib.sha256(state).hexdigest(),
+    }
+    (folder / _META).write_text(json.dumps(meta, indent=1) + "\n")
+    for path in (folder / _STATE, folder / _META, folder):
+        _fsync(path)
+
+
+def _remove_temporaries(root: Path) -> None:
+    """What a process that was killed in the middle of a checkpoint has left."""
+    for left in root.glob(".update-*.tmp"):
+        shutil.rmtree(left)
 
 
 def _optimisers(sac: Sac) -> dict[str, torch.optim.Adam]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from learner.disk import room_needed
 from policy.errors import NudgeError
 
 
 class ReplayError(NudgeError):
-    """Steps out of order, features of another shape, no room on the disk, or nothing to draw from."""
+    """Steps out of order, features of another shape, or nothing to draw from."""
 
 
 class MappedColumns:
@@ -23,41 +24,46 @@ class MappedColumns:
     def __init__(self, folder: Path, columns: Mapping[str, tuple[DTypeLike, tuple[int, ...]]], capacity: int) -> None:
         self._folder = folder
         self._columns = {name: (np.dtype(dtype), shape) for name, (dtype, shape) in columns.items()}
-        self.capacity = capacity
+        self.capacity = 0
         self._files: dict[str, np.memmap[Any, np.dtype[Any]]] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
-        self._map()
+        self._map(capacity)
 
     def grow(self) -> None:
-        """Twice the capacity; what is there stays."""
-        self.capacity *= 2
-        self._map()
+        """Twice the capacity; what is there stays. Raise `DiskFull` when there is no room, with nothing changed."""
+        self._map(2 * self.capacity)
 
     def flush(self) -> None:
         """Write everything to the disk."""
         for file in self._files.values():
             file.flush()
 
-    def _map(self) -> None:
-        self._files = {name: self._map_file(name) for name in self._columns}
-        self.arrays = {name: np.asarray(file) for name, file in self._files.items()}  # plain arrays index faster
+    def _map(self, capacity: int) -> None:
+        files = {name: self._map_file(name, capacity) for name in self._columns}
+        self.capacity, self._files = capacity, files
+        self.arrays = {name: np.asarray(file) for name, file in files.items()}  # plain arrays index faster
 
-    def _map_file(self, name: str) -> np.memmap[Any, np.dtype[Any]]:
+    def _map_file(self, name: str, capacity: int) -> np.memmap[Any, np.dtype[Any]]:
         """Open one file with its blocks reserved: a full disk is an error here, not a crash of the process later."""
         dtype, shape = self._columns[name]
         path = self._folder / f"{name}.bin"
-        size = self.capacity * dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-        with path.open("ab") as file:
+        size = capacity * row_bytes(dtype, shape)
+        with room_needed(path, f"{size / 1e9:.3f} GB of replay"), path.open("ab") as file:
+            before = path.stat().st_size
             try:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size)
                 else:
-                    file.truncate(max(size, path.stat().st_size))
-            except OSError as error:
-                raise ReplayError(
-                    f"replay {path}: cannot reserve {size / 1e9:.2f} GB ({error}); free space, or move the run folder"
-                ) from error
-        return np.memmap(path, dtype, "r+", shape=(self.capacity, *shape))
+                    file.truncate(max(size, before))
+            except OSError:
+                file.truncate(before)  # the part that was reserved is room that the store needs
+                raise
+        return np.memmap(path, dtype, "r+", shape=(capacity, *shape))
+
+
+def row_bytes(dtype: DTypeLike, shape: tuple[int, ...]) -> int:
+    """Size of one row of a column [bytes]."""
+    return np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
 
 
 class RowList:

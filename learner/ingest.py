@@ -25,7 +25,7 @@ QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; 16 KB each wit
 
 
 class StepCounts(Protocol):
-    """What the trainer asks of `learner.store.StoreCounts`."""
+    """What encoding and the trainer ask of `learner.store.StoreCounts`."""
 
     @property
     def env_steps(self) -> int:
@@ -39,7 +39,7 @@ class StepCounts(Protocol):
 
 
 class StepSource(Protocol):
-    """What the trainer asks of `learner.store.ExperienceStore`, from any thread."""
+    """What encoding asks of `learner.store.ExperienceStore`, from any thread."""
 
     def read_after(self, cursor: int, limit: int) -> Sequence[tuple[int, Step]]:
         """Up to `limit` steps that arrived after `cursor`, oldest first, each with its cursor."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learner.columns import MappedColumns, ReplayError, RowList
+from learner.columns import MappedColumns, ReplayError, RowList, row_bytes
+from learner.disk import room_needed
 from policy.experience import Source, StepId
 
 FORMAT_VERSION = 1
@@ -141,8 +142,21 @@ class Replay:
         """Transitions of the policy and interventions."""
         return len(self._online)
 
+    def holds_exactly(self, sessions: Sequence[str], ids: NDArray[np.int64]) -> bool:
+        """True when these are the steps that are in, in this order.
+
+        sessions, ids: what the store has up to `cursor`, as `ids_up_to` tells it
+        """
+        arrays = self._columns.arrays
+        slots = np.flatnonzero(arrays["step"][: self._used] >= 0)  # without the final observations
+        ours = np.stack([arrays[name][slots] for name in ("session", "episode", "step")], axis=1)  # (steps, 3)
+        return list(self._sessions) == list(sessions) and np.array_equal(ours, ids)
+
     def add(self, step: EncodedStep) -> None:
-        """Insert the next step of the store. Steps of several episodes may interleave."""
+        """Insert the next step of the store. Steps of several episodes may interleave.
+
+        Raise `DiskFull` when replay must grow and there is no room; the step may be added again.
+        """
         if step.cursor <= self.cursor:
             raise ReplayError(
                 f"{step.id}: got cursor {step.cursor} after {self.cursor}; add steps in the store's order"
@@ -203,11 +217,15 @@ class Replay:
             "sessions": list(self._sessions),
         }
         temporary = self.folder / f"{_META}.tmp"
-        with temporary.open("w") as file:
-            json.dump(meta, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / _META)
+        with room_needed(temporary, "the state of replay"):
+            try:
+                with temporary.open("w") as file:
+                    json.dump(meta, file, indent=1)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self.folder / _META)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def _demo_rows(self, batch_size: int, demo_fraction: float) -> int:
         if len(self._demo) + len(self._online) == 0:
@@ -303,11 +321,15 @@ class Replay:
         path = self.folder / _META
         if path.is_file():
             meta: dict[str, Any] = json.loads(path.read_text())
-            if all(meta.get(name) == value for name, value in self._identity().items()):
+            if all(meta.get(name) == value for name, value in self._identity().items()) and self._is_whole(meta):
                 return meta
-        for file in (*self.folder.glob("*.bin"), path):  # another encoder, reduction or contract: encode afresh
-            file.unlink(missing_ok=True)
+        delete_replay(self.folder)  # another encoder, reduction or contract: encode afresh
         return None
+
+    def _is_whole(self, meta: Mapping[str, Any]) -> bool:
+        """False when a file is missing or short: what is not there would be read as zeros."""
+        sizes = {self.folder / f"{name}.bin": row_bytes(*column) for name, column in _columns(self.layout).items()}
+        return all(path.is_file() and path.stat().st_size >= size * meta["capacity"] for path, size in sizes.items())
 
     def _restore(self, meta: Mapping[str, Any]) -> None:
         self._used, self.steps, self.cursor = meta["used"], meta["steps"], meta["cursor"]
@@ -320,6 +342,15 @@ class Replay:
             self._register(int(slot))
         for slot in np.flatnonzero((following < 0) & (arrays["step"][: self._used] >= 0)):
             self._open[int(arrays["session"][slot]), int(arrays["episode"][slot])] = int(slot)
+
+
+def delete_replay(folder: Path) -> None:
+    """Remove the files of a replay that is not wanted: it is only a cache, and is made again."""
+    for file in (
+        folder / _META,
+        *folder.glob("*.bin"),
+    ):  # the meta data first: without them the rest counts for nothing
+        file.unlink(missing_ok=True)
 
 
 def _columns(layout: ReplayLayout) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from learner.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from learner.disk import DiskFull
 from learner.ingest import Ingest, StepEncoder, StepSource, fit_on_demos
 from learner.metrics import MetricsLog
-from learner.replay import Replay, ReplayLayout
+from learner.replay import Replay, ReplayLayout, delete_replay
 from learner.sac import Sac, use_matmul
 from learner.settings import LearnerSettings
 from policy.contract import Contract
@@ -32,11 +35,23 @@ from policy.snapshot import pack_snapshot
 
 Phase = Literal["waiting for demonstrations", "preparing features", "training", "stopped"]
 CHECKPOINTS = "checkpoints"  # their folder in the run folder
+REPLAY = "replay"
 WAIT_S = 0.05  # between two looks at something that is not there yet
+DISK_WAIT_S = 1.0  # between two tries on a full disk
+
+log = logging.getLogger(__name__)
 
 
 class TrainingDiverged(NudgeError):
     """A loss or a weight is no longer finite."""
+
+
+class TrainingStore(StepSource, Protocol):
+    """What the trainer asks of `learner.store.ExperienceStore`, from any thread."""
+
+    def ids_up_to(self, cursor: int) -> tuple[Sequence[str], NDArray[np.int64]]:
+        """The sessions, and of every step up to `cursor` (session's place among them, episode, step): int64 (N, 3)."""
+        ...
 
 
 class SnapshotSink(Protocol):
@@ -51,11 +66,12 @@ class SnapshotSink(Protocol):
 class TrainerStatus:
     """Where the run stands.
 
+    phase: a `Phase`, or "disk full: ..." with path and room while the trainer waits for room on the disk
     env_steps: in the store, demos included; effective_utd: updates per environment step so far
     steps_behind: environment steps whose updates are still owed; 0 while nothing is owed by design (waiting)
     """
 
-    phase: Phase
+    phase: str
     env_steps: int
     updates: int
     effective_utd: float
@@ -76,6 +92,7 @@ class _Run:
     ingest: Ingest
     ingesting: Future[None]
     log: MetricsLog
+    stop: threading.Event
 
 
 class Trainer:
@@ -85,7 +102,7 @@ class Trainer:
         self,
         settings: LearnerSettings,
         contract: Contract,
-        store: StepSource,
+        store: TrainingStore,
         publisher: SnapshotSink,
         encoder: Encoder,
         run_folder: Path,
@@ -100,6 +117,7 @@ class Trainer:
         self._publisher = publisher
         self._encoder = encoder
         self._phase: Phase = "waiting for demonstrations"
+        self._disk_full: str | None = None
         self._env_steps = 0
         self._updates = 0
         self._policy_version = 0
@@ -112,7 +130,7 @@ class Trainer:
         env_steps, updates, utd = self._env_steps, self._updates, self.settings.trainer.utd
         behind = 0 if self._warming_up else math.ceil(max(0.0, env_steps * utd - updates) / utd)
         return TrainerStatus(
-            phase=self._phase,
+            phase=self._disk_full or self._phase,
             env_steps=env_steps,
             updates=updates,
             effective_utd=updates / env_steps if env_steps else 0.0,
@@ -123,22 +141,26 @@ class Trainer:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Train until `stop`. Ends with a checkpoint; raises what went wrong, in this thread or in the encoding one."""
+        """Train until `stop`. Ends with a checkpoint; raises what went wrong, in this thread or in the encoding one.
+
+        On a full disk it waits, visibly, for room. `DiskFull` when there is none by `stop`: the next start goes on from
+        the last checkpoint, and no experience is lost.
+        """
         try:
             if not self._wait_for_demos(stop):
                 return
             with ExitStack() as stack:
                 stack.enter_context(_arithmetic(self.settings))
-                run = self._prepare(stack)
+                run = self._prepare(stack, stop)
                 try:
                     self._train(run, stop)
                 finally:
-                    run.replay.save()
+                    self._when_there_is_room(stop, run.replay.save)
                 if run.sac.updates % self.settings.trainer.log_every_updates:
                     self._log(run)  # the last line tells how far it came
                 self._checkpoint(run)
         finally:
-            self._phase = "stopped"
+            self._phase, self._disk_full = "stopped", None
 
     def _wait_for_demos(self, stop: threading.Event) -> bool:
         """True once there are enough demos; False when stopped before."""
@@ -150,7 +172,26 @@ class Trainer:
             stop.wait(WAIT_S)
         return False
 
-    def _prepare(self, stack: ExitStack) -> _Run:
+    def _when_there_is_room[**P, T](
+        self, stop: threading.Event, write: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do what needs room on the disk; while there is none, show that and try again, until `stop`."""
+        while True:
+            try:
+                done = write(*args, **kwargs)
+            except DiskFull as error:
+                if self._disk_full is None:
+                    log.warning("%s; training waits until there is", error)
+                self._disk_full = str(error)
+                if stop.wait(DISK_WAIT_S):
+                    raise
+            else:
+                if self._disk_full is not None:
+                    log.warning("there is room on the disk again; training goes on")
+                    self._disk_full = None
+                return done
+
+    def _prepare(self, stack: ExitStack, stop: threading.Event) -> _Run:
         """Resume from the newest checkpoint, or fit the reduction and start afresh; start encoding."""
         self._phase = "preparing features"
         settings, seed = self.settings, self._seed
@@ -166,13 +207,13 @@ class Trainer:
         else:
             reduction = fit_on_demos(self._store, self._encoder, self._contract, settings.features, seed)
         featurizer = Featurizer(self._encoder, reduction, self._contract)
-        replay = self._open_replay(featurizer)
+        replay = self._when_there_is_room(stop, self._open_replay, featurizer)
         ingest = Ingest(self._store, StepEncoder(featurizer, settings.features, self._contract, seed), replay.cursor)
         pool = stack.enter_context(ThreadPoolExecutor(1, "encode"))
         stop_ingest = threading.Event()
         stack.callback(stop_ingest.set)
-        log = stack.enter_context(MetricsLog(self.run_folder))
-        run = _Run(sac, replay, reduction, rng, ingest, pool.submit(ingest.run, stop_ingest), log)
+        metrics = stack.enter_context(self._when_there_is_room(stop, MetricsLog, self.run_folder))
+        run = _Run(sac, replay, reduction, rng, ingest, pool.submit(ingest.run, stop_ingest), metrics, stop)
         if not found:
             self._checkpoint(run)  # from here on the reduction is fixed, whatever happens
         return run
@@ -192,7 +233,13 @@ class Trainer:
             "reduction": featurizer.reduction_hash,
             "views": f"{features.views} views, {features.pad_px} px, seed {self._seed}",
         }
-        return Replay(self.run_folder / "replay", layout, key, self.settings.trainer.replay_initial_slots)
+        folder, slots = self.run_folder / REPLAY, self.settings.trainer.replay_initial_slots
+        replay = Replay(folder, layout, key, slots)
+        if replay.cursor and not replay.holds_exactly(*self._store.ids_up_to(replay.cursor)):
+            log.warning("%s: its steps are not those of the store, which was pruned or replaced; made again", folder)
+            delete_replay(folder)
+            replay = Replay(folder, layout, key, slots)
+        return replay
 
     def _train(self, run: _Run, stop: threading.Event) -> None:
         settings = self.settings.trainer
@@ -228,7 +275,7 @@ class Trainer:
         try:
             step = run.ingest.encoded.get(block=timeout_s > 0, timeout=timeout_s)
             while True:
-                run.replay.add(step)
+                self._when_there_is_room(run.stop, run.replay.add, step)
                 step = run.ingest.encoded.get_nowait()
         except queue.Empty:
             pass
@@ -266,7 +313,7 @@ class Trainer:
         if run.reduction is not None:
             metrics["explained_variance"] = min(run.reduction.explained_variance)
         self._metrics = metrics
-        run.log.write(run.sac.updates, status.env_steps, metrics)
+        self._when_there_is_room(run.stop, run.log.write, run.sac.updates, status.env_steps, metrics)
 
     def _guard(self, run: _Run) -> None:
         """Stop on the first weight or loss that is not finite, and keep what led there."""
@@ -274,7 +321,7 @@ class Trainer:
         if not bad:
             return
         folder = self.run_folder / "diverged"
-        path = save_checkpoint(folder, run.sac, run.reduction, self._policy_version, run.rng, keep=1)
+        path = self._save(run, folder, keep=1)
         evidence = {"not_finite": bad, "updates": run.sac.updates, "metrics_before": dict(self._metrics)}
         (path / "evidence.json").write_text(json.dumps(evidence, indent=1) + "\n")
         raise TrainingDiverged(
@@ -284,9 +331,13 @@ class Trainer:
 
     def _checkpoint(self, run: _Run) -> None:
         self._guard(run)
-        run.replay.save()
-        keep = self.settings.trainer.checkpoints_kept
-        save_checkpoint(self._checkpoints, run.sac, run.reduction, self._policy_version, run.rng, keep)
+        self._when_there_is_room(run.stop, run.replay.save)
+        self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept)
+
+    def _save(self, run: _Run, root: Path, keep: int) -> Path:
+        return self._when_there_is_room(
+            run.stop, save_checkpoint, root, run.sac, run.reduction, self._policy_version, run.rng, keep
+        )
 
     @property
     def _checkpoints(self) -> Path:

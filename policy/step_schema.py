@@ -6,6 +6,8 @@ loses nothing but what it had not committed.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,13 +68,42 @@ CREATE TABLE frames (
 
 
 class StoreError(NudgeError):
-    """A file that is not an experience store, or one of another layout."""
+    """A file that is not an experience store, or one of another layout, or one that SQLite cannot use."""
+
+
+class StoreFull(StoreError):
+    """The disk has no room. Nothing of the transaction was kept; the same one succeeds once there is room."""
+
+
+class StoreDamaged(StoreError):
+    """The bytes of the file are not those that SQLite wrote."""
+
+
+def store_error(path: Path, error: sqlite3.Error, consequence: str) -> StoreError:
+    """The error of ours that SQLite's stands for.
+
+    consequence: what that means for what was asked, "nothing of these 3 steps was stored"
+    """
+    code = getattr(error, "sqlite_errorcode", None)  # absent where Python itself refuses, as for a closed file
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+        free = shutil.disk_usage(path.parent).free
+        return StoreFull(f"{path}: the disk is full ({free / 1e6:.1f} MB free); {consequence}; make room on that disk")
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):  # the primary code
+        return StoreDamaged(
+            f"{path}: {error}; {consequence}; if it is an experience store, `nudge store verify` names what is "
+            f"damaged, and `nudge store export` saves the episodes that can still be read"
+        )
+    return StoreError(f"{path}: {error}; {consequence}")
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in WAL mode whose commits are on disk when they return; the caller serialises its use."""
+    refuse_lone_log(path)
     # isolation_level None: transactions begin where `transaction` says, and nowhere else.
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise store_error(path, error, "expected a path that this process may write") from error
     connection.row_factory = sqlite3.Row
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -80,8 +111,54 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error as error:
         connection.close()
-        raise StoreError(f"{path}: {error}; expected an experience store, or a path where none is yet") from error
+        raise store_error(path, error, "expected an experience store, or a path where none is yet") from error
     return connection
+
+
+def connect_to_look(path: Path) -> sqlite3.Connection:
+    """A connection that reads and changes nothing, neither the file nor the log of a process that was killed.
+
+    Raise `StoreError` when there is no file. What file it is, `require_ours` tells.
+    """
+    refuse_lone_log(path)
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no such file, expected an experience store; name its run or its path")
+    log = log_bytes(path) > 0
+    # SQLite shares an index of the log beside the file, and takes it away again: so it must be allowed to write there.
+    # Where it may not, no other process can either, unless there is a log: then the file is the whole truth.
+    writable = os.access(path.parent, os.W_OK)
+    mode = "mode=rw" if writable else "mode=ro" if log else "immutable=1"
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?{mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise store_error(path, error, "it cannot be opened for reading") from error
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing of a file that lost its end
+    if log:  # else who looks last would move the log into the file
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+    return connection
+
+
+def log_bytes(path: Path) -> int:
+    """Size of the write-ahead log beside the file: 0 when who wrote last has closed it in order."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.stat().st_size if log.is_file() else 0
+
+
+def refuse_lone_log(path: Path) -> None:
+    """Raise `StoreDamaged` for a log without its file: SQLite would delete it, with the steps that are only there."""
+    if log_bytes(path) and not (path.is_file() and path.stat().st_size):
+        raise StoreDamaged(
+            f"{path}: the file is {'empty' if path.is_file() else 'missing'}, but its log {path.name}-wal holds "
+            f"{log_bytes(path)} bytes; put the file back beside it, or move the log away to begin anew"
+        )
 
 
 @contextmanager
@@ -102,19 +179,50 @@ def adopt(connection: sqlite3.Connection, path: Path, contract: Contract) -> Non
 
     Raise `StoreError` for another kind of file, `ContractMismatch` with the difference for another contract.
     """
-    with transaction(connection):
+    try:
+        with transaction(connection):
+            (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+            if tables == 0:
+                _create(connection, contract)
+            else:
+                require_ours(connection, path)
+                contract.require_equal(stored_contract(connection, path), "this run", f"the store {path}")
+    except sqlite3.Error as error:
+        raise store_error(path, error, "it cannot be opened") from error
+
+
+def require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `StoreError` unless the file has the tables of this layout; each other kind of file is told apart."""
+    try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        if tables == 0:
-            _create(connection, contract)
-        elif (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
-            raise StoreError(
-                f"{path}: got an SQLite file with application id {application:#x} and layout {version}, expected "
-                f"{APPLICATION_ID:#x} and layout {SCHEMA_VERSION}; use the Nudge that wrote it, or a new path"
-            )
-        else:
-            _require_same(connection, path, contract)
+    except sqlite3.Error as error:
+        raise store_error(path, error, "expected an experience store") from error
+    if tables == 0:
+        raise StoreError(f"{path}: an empty database, expected an experience store; start the learner of its run first")
+    if application != APPLICATION_ID:
+        raise StoreError(
+            f"{path}: got the database of another application (id {application:#x}, layout {version}), expected an "
+            f"experience store ({APPLICATION_ID:#x}); take another path"
+        )
+    if version != SCHEMA_VERSION:
+        age = "a newer" if version > SCHEMA_VERSION else "an older"
+        raise StoreError(
+            f"{path}: got layout {version} of an experience store, this Nudge reads {SCHEMA_VERSION}; "
+            f"use {age} Nudge, the one that wrote it"
+        )
+
+
+def stored_contract(connection: sqlite3.Connection, path: Path) -> Contract:
+    """The contract under which the steps were taken."""
+    try:
+        (body,) = connection.execute("SELECT body FROM contract").fetchone()
+        return Contract.model_validate_json(body)
+    except sqlite3.Error as error:
+        raise store_error(path, error, "its contract cannot be read") from error
+    except ValidationError as error:
+        raise StoreError(f"{path}: its contract cannot be read by this version of Nudge: {error}") from error
 
 
 def _create(connection: sqlite3.Connection, contract: Contract) -> None:
@@ -123,14 +231,3 @@ def _create(connection: sqlite3.Connection, contract: Contract) -> None:
     connection.execute("INSERT INTO contract VALUES (?, ?)", (contract.hash, contract.canonical_json()))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _require_same(connection: sqlite3.Connection, path: Path, contract: Contract) -> None:
-    stored_hash, body = connection.execute("SELECT hash, body FROM contract").fetchone()
-    if stored_hash == contract.hash:
-        return
-    try:
-        stored = Contract.model_validate_json(body)
-    except ValidationError as error:
-        raise StoreError(f"{path}: its contract cannot be read by this version of Nudge: {error}") from error
-    contract.require_equal(stored, "this run", f"the store {path}")

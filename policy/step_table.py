@@ -55,6 +55,16 @@ def read_messages(connection: sqlite3.Connection, cursor: int, limit: int) -> li
     return [(row["seq"], _message(row, _frames(connection, row["seq"]))) for row in rows]
 
 
+def read_episode(connection: sqlite3.Connection, episode_id: int) -> list[pb.Step]:
+    """The messages of one episode, in the order of its steps."""
+    rows = connection.execute(
+        "SELECT s.*, e.session, e.episode FROM steps s JOIN episodes e ON e.id = s.episode_id "
+        "WHERE s.episode_id = ? ORDER BY s.step",
+        (episode_id,),
+    ).fetchall()
+    return [_message(row, _frames(connection, row["seq"])) for row in rows]
+
+
 def _frames(connection: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
     return connection.execute("SELECT final, camera, png FROM frames WHERE seq = ?", (seq,)).fetchall()
 

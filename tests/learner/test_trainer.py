@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from actor.inference import Policy
 from learner.checkpoint import list_checkpoints
+from learner.disk import DiskFull
 from learner.publisher import PolicyPublisher
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer, TrainingDiverged
@@ -52,6 +56,11 @@ class MemoryStore:
 
     def read_after(self, cursor: int, limit: int) -> list[tuple[int, Step]]:
         return [(cursor + i + 1, step) for i, step in enumerate(self.steps[cursor : cursor + limit])]
+
+    def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
+        sessions = list(dict.fromkeys(step.id.session for step in self.steps[:cursor]))
+        ids = [(sessions.index(s.id.session), s.id.episode, s.id.step) for s in self.steps[:cursor]]
+        return sessions, np.array(ids, np.int64).reshape(-1, 3)
 
     def counts(self) -> Counts:
         demos = sum(step.last and step.source is Source.DEMO for step in self.steps)
@@ -195,6 +204,23 @@ class TestResuming:
             wait_for(lambda: (tmp_path / "replay" / "maps.bin").exists() and second.status().phase == "training")
         assert (tmp_path / "replay" / "maps.bin").read_bytes()[: len(features)] == features
 
+    def test_a_replay_of_steps_that_the_store_has_not_any_more_is_made_again(
+        self, tmp_path: Path, encoder: Encoder, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = MemoryStore()
+        for _ in range(3):
+            store.add_episode(5, Source.DEMO)
+        first = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(first):
+            wait_for(lambda: first.status().updates == 30)
+        del store.steps[5:10]
+        second = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(second):
+            wait_for(lambda: second.status().phase == "training")
+        assert "its steps are not those of the store" in caplog.text
+        assert json.loads((tmp_path / "replay" / "replay.json").read_text())["steps"] == 10
+        assert second.status().updates == 30  # what was learned stays
+
 
 class TestErrors:
     @pytest.mark.filterwarnings("ignore:invalid value encountered")
@@ -226,6 +252,94 @@ class TestErrors:
 
         with pytest.raises(KeyError, match="camera0"):
             train_then_break()
+
+
+class TestFullDisk:
+    """The run folder lies on a small disk, which somebody else fills and clears again."""
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        store = MemoryStore()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        return store
+
+    @pytest.mark.parametrize(
+        ("settings", "room", "named"),
+        [
+            ({"replay_initial_slots": 32, "log_every_updates": 1000}, 0, "replay/maps.bin"),
+            ({"checkpoint_every_updates": 25}, 64 << 10, "checkpoints/.update-000000025.tmp"),
+            ({"log_every_updates": 1}, 0, "out.tfevents"),
+        ],
+        ids=["replay grows", "a checkpoint", "metrics"],
+    )
+    def test_it_waits_visibly_and_goes_on_once_there_is_room(
+        self,
+        small_disk: Callable[[int], Path],
+        encoder: Encoder,
+        store: MemoryStore,
+        settings: dict[str, object],
+        room: int,
+        named: str,
+    ) -> None:
+        disk = small_disk(4096)
+        trainer_settings: dict[str, object] = {"demo_episodes": 2, "utd": 2.0, "replay_initial_slots": 256}
+        trainer = Trainer(
+            make_settings(trainer=trainer_settings | settings), CONTRACT, store, PolicyPublisher(), encoder, disk, 0
+        )
+        with running(trainer):
+            wait_for(lambda: trainer.status().updates == 20)
+            ballast = fill_up(disk, room)
+            for _ in range(6):
+                store.add_episode(5, Source.POLICY)  # 40 steps in all, 48 observations: more than 32
+            wait_for(lambda: trainer.status().phase.startswith("disk full"))
+            assert named in trainer.status().phase
+            assert trainer.status().updates < 80
+            assert "MB free" in trainer.status().phase
+            assert not list((disk / "checkpoints").glob(".*"))
+            ballast.unlink()
+            wait_for(lambda: trainer.status().updates == 80)
+            assert trainer.status().phase == "training"
+        assert [path.name for path in list_checkpoints(disk / "checkpoints")][-1] == "update-000000080"
+        lines = [json.loads(line)["updates"] for line in (disk / "metrics.jsonl").read_text().splitlines()]
+        assert lines == sorted(set(lines))
+        assert json.loads((disk / "replay" / "replay.json").read_text())["steps"] == 40
+
+    def test_stopped_on_a_full_disk_it_says_so_and_the_next_start_goes_on(
+        self, small_disk: Callable[[int], Path], encoder: Encoder, store: MemoryStore
+    ) -> None:
+        disk = small_disk(4096)
+        trainer_settings: dict[str, object] = {
+            "demo_episodes": 2,
+            "utd": 2.0,
+            "checkpoint_every_updates": 10,
+            "replay_initial_slots": 256,
+        }
+        settings = make_settings(trainer=trainer_settings)
+
+        def until_full() -> None:
+            trainer = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, disk, 0)
+            with running(trainer):
+                wait_for((disk / "checkpoints" / "update-000000020").is_dir)
+                fill_up(disk)
+                store.add_episode(5, Source.POLICY)
+                wait_for(lambda: trainer.status().phase.startswith("disk full"))
+
+        with pytest.raises(DiskFull, match=r"disk full: .* 0\.0 MB free"):
+            until_full()
+        assert [path.name for path in list_checkpoints(disk / "checkpoints")][-1] == "update-000000020"
+        (disk / "ballast").unlink()
+        again = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, disk, 0)
+        with running(again):
+            wait_for(lambda: again.status().updates == 30)
+
+
+def fill_up(disk: Path, but_for: int = 0) -> Path:
+    """A file that takes all the room there is, but for some."""
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - but_for)
+    return ballast
 
 
 def coloured(rng: np.random.Generator, red: bool) -> Observation:

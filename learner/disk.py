@@ -1,0 +1,65 @@
+"""A disk without room: told apart from other errors, so that whoever writes can wait for room instead of ending."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from policy.errors import NudgeError
+
+# No room, no quota left, no larger file allowed: for all three somebody must make room, and then it goes on.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFull(NudgeError):
+    """Something could not be written for want of room. Nothing is half done: the same may be tried again."""
+
+
+@contextmanager
+def room_needed(path: Path, purpose: str) -> Iterator[None]:
+    """Turn the errors that want of room gives into `DiskFull`; others pass.
+
+    purpose: what is being written, "the checkpoint of update 5000"
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise DiskFull(
+            f"disk full: {path}, {free_bytes(path) / 1e6:.1f} MB free ({error.strerror}), no room for {purpose}"
+        ) from error
+
+
+def free_bytes(path: Path) -> int:
+    """Room on the disk that a path lies on, or will lie on."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+class AppendedFile:
+    """A file that grows by whole pieces: one that does not fit leaves nothing behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("ab", buffering=0)
+
+    def append(self, data: bytes) -> None:
+        """Write all of it; raise `DiskFull` and leave the file as it was when there is no room."""
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            with room_needed(self.path, f"{len(data)} bytes more"):
+                written = 0
+                while written < len(data):  # a disk that fills up takes a part first
+                    written += self._file.write(data[written:])
+        except BaseException:
+            self._file.truncate(before)
+            raise
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        self._file.close()

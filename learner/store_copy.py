@@ -1,0 +1,112 @@
+"""A copy of a store, or of some of its episodes, while a learner writes into it; and what a damaged one still gives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from learner.store_reader import StoreReader
+from learner.store_selection import ChosenEpisode
+from learner.store_verify import Finding
+from policy.step_schema import StoreError, adopt, connect, store_error, transaction
+
+_TABLES = {  # each with the rows of one episode, found by an index: what lies elsewhere may be damaged
+    "episodes": "SELECT * FROM episodes WHERE id = ?",
+    "steps": "SELECT * FROM steps WHERE episode_id = ? ORDER BY step",
+    "frames": "SELECT * FROM frames WHERE seq IN (SELECT seq FROM steps WHERE episode_id = ?) ORDER BY seq",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a copy holds. lost: the episodes that could not be read"""
+
+    episodes: int
+    steps: int
+    lost: tuple[Finding, ...]
+
+
+def export_store(store: StoreReader, target: Path, episodes: Iterable[ChosenEpisode]) -> Exported:
+    """Copy episodes into a new store: rows and bytes as they are, all of one moment, on disk when this returns.
+
+    The file appears whole or not at all, and never in place of another. An episode that is damaged is left out.
+    Raise `StoreError` when `target` exists, `StoreFull` when it finds no room.
+    """
+    if target.exists():
+        raise StoreError(f"{target}: there is such a file, and an export never overwrites; give another path")
+    workshop = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(workshop, ignore_errors=True)  # of an export that was killed
+    workshop.mkdir(parents=True)
+    try:
+        with closing(connect(workshop / target.name)) as copy:
+            adopt(copy, workshop / target.name, store.contract)
+            exported = _copy(store, copy, target, episodes)
+        _appear(workshop / target.name, target)
+    finally:
+        shutil.rmtree(workshop)
+    return exported
+
+
+def _copy(store: StoreReader, copy: sqlite3.Connection, path: Path, episodes: Iterable[ChosenEpisode]) -> Exported:
+    lost, copied, steps = [], 0, 0
+    with store.snapshot() as connection:
+        try:
+            with transaction(copy):
+                for episode in episodes:
+                    try:
+                        rows = _copy_episode(connection, copy, episode)
+                    except sqlite3.DatabaseError as error:
+                        if not _is_damage(error):
+                            raise
+                        lost.append(Finding(f"left out: {error}", episode.session[:8], episode.index))
+                    else:
+                        copied, steps = copied + 1, steps + rows
+            copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all into the one file, or an error while it has no name
+        except sqlite3.Error as error:
+            raise store_error(path, error, "nothing was exported") from error
+    return Exported(copied, steps, tuple(lost))
+
+
+def _copy_episode(connection: sqlite3.Connection, copy: sqlite3.Connection, episode: ChosenEpisode) -> int:
+    """Copy all rows of an episode, or none; return how many steps that were."""
+    rows = {table: connection.execute(sql, (episode.id,)).fetchall() for table, sql in _TABLES.items()}
+    _insert(copy, rows)
+    return len(rows["steps"])
+
+
+def _insert(copy: sqlite3.Connection, rows: dict[str, list[sqlite3.Row]]) -> None:
+    """The rows of one episode, all or none."""
+    copy.execute("SAVEPOINT episode")
+    try:
+        for table, some in rows.items():
+            if some:
+                copy.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(some[0]))})", map(tuple, some))
+    except sqlite3.IntegrityError:
+        copy.execute("ROLLBACK TO episode")
+        raise
+    finally:
+        if copy.in_transaction:  # SQLite itself rolls back when the disk is full
+            copy.execute("RELEASE episode")
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """True for what cannot be read, and for rows that contradict each other."""
+    return isinstance(error, sqlite3.IntegrityError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+def _appear(partial: Path, target: Path) -> None:
+    """Give the finished file its name, unless that is taken by now."""
+    try:
+        os.link(partial, target)  # unlike a rename, it refuses to replace
+    except FileExistsError as error:
+        raise StoreError(f"{target}: a file of that name has appeared meanwhile; give another path") from error
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,205 @@
+"""What an experience store holds, read without changing a byte of it: also while a learner writes into it."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nudge.v1 import learner_pb2 as pb
+from policy.contract import Contract
+from policy.errors import InvalidExperience
+from policy.experience import Step, StepId
+from policy.step_schema import StoreDamaged, connect_to_look, require_ours, store_error, stored_contract
+from policy.step_table import read_messages
+from policy.wire import unpack_step
+
+# One row of `StoreCounts`, over the episodes of the WHERE clause that follows.
+COUNTS_SQL = (
+    "SELECT COALESCE(SUM(steps), 0), COUNT(*) FILTER (WHERE terminated OR truncated), "
+    "COUNT(*) FILTER (WHERE NOT (terminated OR truncated)), "
+    "COUNT(*) FILTER (WHERE (terminated OR truncated) AND steps = demo_steps), "
+    "COUNT(*) FILTER (WHERE terminated AND reward > 0) FROM episodes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounts:
+    """What the store holds. All but `env_steps` and `unfinished_episodes` count completed episodes only."""
+
+    env_steps: int
+    episodes: int
+    unfinished_episodes: int
+    demo_episodes: int
+    successes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRecord:
+    """One episode as a learning curve needs it.
+
+    kind: "demo" when all its steps are demonstrations, else "online"
+    human_steps: interventions; the steps of a demonstration are not among them
+    episode_return: sum of rewards
+    first_wall_ns, last_wall_ns: the actor's wall clock at the first and at the last step [ns since 1970]
+    sim_only: of the first step, in the contract's order; empty on a real arm
+    """
+
+    session: str
+    index: int
+    kind: Literal["demo", "online"]
+    steps: int
+    human_steps: int
+    episode_return: float
+    terminated: bool
+    truncated: bool
+    first_wall_ns: int
+    last_wall_ns: int
+    sim_only: tuple[float, ...]
+
+    @property
+    def complete(self) -> bool:
+        """True once its last step is there."""
+        return self.terminated or self.truncated
+
+    @property
+    def success(self) -> bool:
+        """The task ended here, with reward: the reward is paid once, at success."""
+        return self.terminated and self.episode_return > 0
+
+
+class StoreReader:
+    """A look into a store. Safe to use from any thread.
+
+    contract: what the store must have been made under; None takes whatever it says
+    Raise `StoreError` for a file that is missing, damaged, another application's or of another layout,
+    `ContractMismatch` with the difference for another contract.
+    """
+
+    contract: Contract
+
+    def __init__(self, path: Path, contract: Contract | None = None) -> None:
+        self.path = path
+        self._read_lock = threading.Lock()
+        self._reader = connect_to_look(path)
+        try:
+            require_ours(self._reader, path)
+            self.contract = stored_contract(self._reader, path)
+            if contract is not None:
+                contract.require_equal(self.contract, "this run", f"the store {path}")
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def read_after(self, cursor: int, limit: int) -> list[tuple[int, Step]]:
+        """Up to `limit` steps that arrived after `cursor` (0: from the first), as (cursor, step), in that order."""
+        with self.reading() as connection:
+            messages = read_messages(connection, cursor, limit)
+        return [(seq, self._unpack(message)) for seq, message in messages]
+
+    def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
+        """The sessions, and of every step up to `cursor` (session's place among them, episode, step): int64 (N, 3)."""
+        with self.reading() as connection:
+            rows = connection.execute(
+                "SELECT e.session, e.episode, s.step FROM steps s JOIN episodes e ON e.id = s.episode_id "
+                "WHERE s.seq <= ? ORDER BY s.seq",
+                (cursor,),
+            ).fetchall()
+        sessions: dict[str, int] = {}
+        ids = [(sessions.setdefault(session, len(sessions)), episode, step) for session, episode, step in rows]
+        return list(sessions), np.array(ids, np.int64).reshape(-1, 3)
+
+    def last_durable(self, session: str) -> StepId | None:
+        """The last step of a session that is here; all before it are here as well."""
+        found = self._read(
+            "SELECT episode, steps FROM episodes WHERE session = ? ORDER BY episode DESC LIMIT 1", (session,)
+        )
+        return StepId(session, found[0]["episode"], found[0]["steps"] - 1) if found else None
+
+    def unfinished_episodes(self, session: str) -> int:
+        """How many episodes of a session have no end; the running one is among them."""
+        rows = self._read(
+            "SELECT COUNT(*) FROM episodes WHERE session = ? AND NOT (terminated OR truncated)", (session,)
+        )
+        return int(rows[0][0])
+
+    def sessions(self) -> list[str]:
+        """Every session, the one that was heard of last at the end. The full id is a secret of its actor."""
+        rows = self._read("SELECT session FROM episodes GROUP BY session ORDER BY MAX(id)")
+        return [row["session"] for row in rows]
+
+    def counts(self) -> StoreCounts:
+        """How much is here: sums over all episodes, 30 ms for 50,000 of them."""
+        return StoreCounts(*self._read(COUNTS_SQL)[0])
+
+    def episodes(self) -> list[EpisodeRecord]:
+        """Every episode, the unfinished ones too, in the order in which they began."""
+        return [_record(row) for row in self._read("SELECT * FROM episodes ORDER BY id")]
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone; SQLite's errors leave as ours."""
+        with self._read_lock:
+            try:
+                yield self._reader
+            except sqlite3.Error as error:
+                raise store_error(self.path, error, "it cannot be read") from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The same, and all that is read inside is of one moment, whatever a learner writes meanwhile."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")  # nothing was written
+
+    def close(self) -> None:
+        """Close the file; it cannot be used afterwards. May be called twice."""
+        with self._read_lock:
+            self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _unpack(self, message: pb.Step) -> Step:
+        try:
+            return unpack_step(message, self.contract)
+        except InvalidExperience as error:  # it was checked before it was stored
+            raise StoreDamaged(
+                f"{self.path}: episode {message.id.episode}, step {message.id.step} of session "
+                f"{message.id.session[:8]} is not what was stored: {error}; `nudge store verify` names all that is "
+                f"damaged, `nudge store prune` removes an episode"
+            ) from error
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        with self.reading() as connection:
+            return connection.execute(sql, values).fetchall()
+
+
+def _record(row: sqlite3.Row) -> EpisodeRecord:
+    return EpisodeRecord(
+        session=row["session"],
+        index=row["episode"],
+        kind="demo" if row["steps"] == row["demo_steps"] else "online",
+        steps=row["steps"],
+        human_steps=row["human_steps"],
+        episode_return=row["reward"],
+        terminated=bool(row["terminated"]),
+        truncated=bool(row["truncated"]),
+        first_wall_ns=row["first_wall_ns"],
+        last_wall_ns=row["last_wall_ns"],
+        sim_only=struct.unpack(f"<{len(row['sim_only']) // 4}f", row["sim_only"]),
+    )

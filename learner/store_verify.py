@@ -1,0 +1,112 @@
+"""Is everything in a store as it was stored? Each finding names its place; nothing is repaired here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from learner.store_reader import StoreReader
+from nudge.v1 import learner_pb2 as pb
+from policy.errors import InvalidExperience
+from policy.experience import Source
+from policy.step_schema import StoreDamaged
+from policy.step_table import read_episode
+from policy.wire import unpack_step
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be. session: 8 digits; None where a whole file or episode is meant."""
+
+    what: str
+    session: str | None = None
+    episode: int | None = None
+    step: int | None = None
+
+    def __str__(self) -> str:
+        named = (("session", self.session), ("episode", self.episode), ("step", self.step))
+        place = ", ".join(f"{name} {value}" for name, value in named if value is not None)
+        return f"{place or 'file'}: {self.what}"
+
+
+def check_structure(store: StoreReader) -> list[Finding]:
+    """What SQLite's integrity check finds, rows that belong to nothing, and final frames of no final observation."""
+    try:
+        with store.snapshot() as connection:
+            broken = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            orphans = [
+                f"row {row['rowid']} of {row['table']} belongs to no row of {row['parent']}"
+                for row in connection.execute("PRAGMA foreign_key_check")
+            ]
+            loose = connection.execute(
+                "SELECT DISTINCT s.seq FROM frames f JOIN steps s ON s.seq = f.seq "
+                "WHERE f.final AND s.final_proprioception IS NULL"
+            ).fetchall()
+    except StoreDamaged as error:
+        return [Finding(str(error))]
+    return [
+        *map(Finding, broken),
+        *map(Finding, orphans),
+        *(Finding(f"row {row['seq']} of steps has final frames, but no final observation") for row in loose),
+    ]
+
+
+def check_episode(store: StoreReader, episode_id: int) -> list[Finding]:
+    """All that is wrong with one episode and its steps; nothing when it is not there any more."""
+    try:
+        with store.snapshot() as connection:
+            row = connection.execute("SELECT * FROM episodes WHERE id = ?", (episode_id,)).fetchone()
+            messages = [] if row is None else read_episode(connection, episode_id)
+    except (StoreDamaged, TypeError, ValueError) as error:  # the last two: a value of another type than was stored
+        return [Finding(f"row {episode_id} of episodes, or one of its steps, cannot be read: {error}")]
+    if row is None:
+        return []
+    session, episode = row["session"][:8], row["episode"]
+    found = [Finding(what, session, episode) for what in _row_differences(row, messages)]
+    for position, message in enumerate(messages):
+        if message.id.step != position:
+            found.append(Finding(f"got this step where {position} is due", session, episode, message.id.step))
+            break  # all that follow are shifted
+    for message in messages:
+        what = _step_problem(store, message, is_last=message is messages[-1])
+        if what is not None:
+            found.append(Finding(what.replace(row["session"], session), session, episode, message.id.step))
+    return found
+
+
+def _row_differences(row: sqlite3.Row, messages: Sequence[pb.Step]) -> Iterator[str]:
+    """Where the episode's row does not say what its steps say."""
+    if not messages:
+        yield "it has no steps"
+        return
+    first, last = messages[0], messages[-1]
+    sources = [int(message.source) for message in messages]
+    reward = 0.0
+    for message in messages:  # in the order of storing, so that the sum is the same to the last bit
+        reward += message.reward
+    told: dict[str, Any] = {
+        "steps": len(messages),
+        "demo_steps": sources.count(Source.DEMO),
+        "human_steps": sources.count(Source.HUMAN),
+        "reward": reward,
+        "terminated": int(last.terminated),
+        "truncated": int(last.truncated),
+        "first_wall_ns": first.wall_ns,
+        "last_wall_ns": last.wall_ns,
+        "sim_only": first.observation.sim_only,
+    }
+    for name, value in told.items():
+        if row[name] != value:
+            yield f"its row says {name} {row[name]}, its steps say {value}"
+
+
+def _step_problem(store: StoreReader, message: pb.Step, *, is_last: bool) -> str | None:
+    try:
+        step = unpack_step(message, store.contract)  # vectors, pictures, flags against the final observation
+    except InvalidExperience as error:
+        return str(error)
+    if step.last and not is_last:
+        return "the episode ends here, but further steps follow"
+    return None
