@@ -13,6 +13,7 @@ from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from learner.checkpoint import last_policy_version
 from learner.publisher import PolicyPublisher
+from learner.security import load_security
 from learner.service import LearnerServer
 from learner.store import ExperienceStore
 from learner.trainer import CHECKPOINTS, Trainer
@@ -30,6 +31,7 @@ def main(argv: list[str]) -> int:
 def serve(settings: Settings, console: Console) -> None:
     """One run of the learner, resumed where its folder says it was."""
     stop = stop_event()
+    load_security(settings.service)  # what is wrong with key files is said before anything is made or loaded
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     for line in deviations(settings.learner, load_preset(Settings, "paper").learner):

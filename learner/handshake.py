@@ -17,8 +17,11 @@ class HelloInvalid(NudgeError):
     """A Hello that no Nudge sends."""
 
 
-def check_hello(request: pb.HelloRequest, contract: Contract) -> None:
-    """Raise `HelloInvalid` for what no Nudge sends, `ContractMismatch` for a Nudge that does not fit this one."""
+def check_hello(request: pb.HelloRequest, contract: Contract, max_contract_bytes: int) -> None:
+    """Raise `HelloInvalid` for what no Nudge sends, `ContractMismatch` for a Nudge that does not fit this one.
+
+    A newer minor version may bring fields that we do not know: protobuf keeps them apart, and nothing here asks.
+    """
     version = re.fullmatch(r"(\d{1,9})\.\d{1,9}", request.protocol_version)
     if version is None:
         raise HelloInvalid(f"protocol_version: got {request.protocol_version[:32]!r}, expected major.minor")
@@ -30,8 +33,11 @@ def check_hello(request: pb.HelloRequest, contract: Contract) -> None:
     if re.fullmatch(ACTOR_ID, request.actor_id) is None:
         raise HelloInvalid(f"actor_id: got {request.actor_id[:80]!r}, expected 1 to 64 letters, digits, '.', '_', '-'")
     if SESSION.fullmatch(request.session) is None:
-        raise HelloInvalid(f"session: got {request.session[:80]!r}, expected 32 lower-case hex digits")
-    if hashlib.sha256(request.contract_json.encode()).hexdigest() != request.contract_hash:
+        raise HelloInvalid(f"session: got {request.session[:8]!r}, expected 32 lower-case hex digits")
+    body = request.contract_json.encode()
+    if len(body) > max_contract_bytes:
+        raise HelloInvalid(f"contract_json: got {len(body)} bytes, expected at most {max_contract_bytes}")
+    if hashlib.sha256(body).hexdigest() != request.contract_hash:
         raise HelloInvalid(f"contract_hash: got {request.contract_hash[:80]!r}, which is not the hash of contract_json")
     if request.contract_hash == contract.hash:
         return

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import grpc
 
 from nudge.v1 import learner_pb2 as pb
+from policy.errors import InvalidExperience
 
 
 class Inbox:
@@ -19,9 +20,13 @@ class Inbox:
         self._waiting: list[pb.Step] = []
         self._waiting_bytes = 0
         self._ended = False
+        self._error: InvalidExperience | None = None
 
     def fill(self, messages: Iterator[pb.Step]) -> None:
-        """Read until the messages end, the sender leaves or the inbox is closed; runs in a thread of its own."""
+        """Read until the messages end, the sender leaves or the inbox is closed; runs in a thread of its own.
+
+        What is no message ends it too: `error` says so once all before it has been taken out.
+        """
         try:
             for message in messages:
                 if not self._put(message):
@@ -29,6 +34,8 @@ class Inbox:
         except grpc.RpcError:
             # So gRPC tells that the sender has left: for the handler it is the end, like any other.
             pass
+        except InvalidExperience as error:
+            self._error = error
         finally:
             self.close()
 
@@ -45,6 +52,11 @@ class Inbox:
         """True once nothing waits and nothing more will come."""
         with self._changed:
             return self._ended and not self._waiting
+
+    @property
+    def error(self) -> InvalidExperience | None:
+        """Why the messages ended, when it was not their sender's wish; complete once `ended` is true."""
+        return self._error
 
     def close(self) -> None:
         """Take nothing more in; what waits can still be taken out."""

@@ -22,6 +22,7 @@ from policy.features import FeatureReduction
 from policy.network import PolicyNetwork, PolicySpec
 
 FORMAT_VERSION = 1
+MAX_HEADER_BYTES = 1 << 20  # ours has some 3 KB; JSON is parsed into memory of several times its size
 _METADATA = "nudge_policy"
 _WEIGHTS, _REDUCTION = "policy.", "reduction."
 
@@ -107,11 +108,13 @@ def _metadata(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > len(data) - 8:
         raise SnapshotError(f"snapshot: {len(data)} bytes are no safetensors, or are cut short; fetch it again")
+    if length > MAX_HEADER_BYTES:
+        raise SnapshotError(f"snapshot: got a header of {length} bytes, expected at most {MAX_HEADER_BYTES}")
     try:
         header = json.loads(data[8 : 8 + length])
         table = header["__metadata__"] if isinstance(header, dict) and "__metadata__" in header else {}
         ours = json.loads(table.get(_METADATA, "{}"))
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise SnapshotError(f"snapshot: its header is not JSON ({error}); fetch it again") from error
     return ours if isinstance(ours, dict) else {}
 

@@ -1,13 +1,14 @@
 """Steps on the wire: `pack_x` makes a message, `unpack_x` checks all of one and makes a noun of `policy.experience`.
 
 A message comes from outside: nothing of it is believed. The size of a picture is read from its header before it is
-decoded, so a few bytes cannot ask for gigabytes.
+decoded, so a few bytes cannot ask for gigabytes, and its data must be exactly its pixels.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 
 import cv2
@@ -21,6 +22,7 @@ from policy.experience import Observation, Source, Step, StepId, check_step
 
 PROTOCOL_VERSION = "1.0"  # major.minor; another major version is refused
 SESSION_METADATA = "nudge-session"
+TOKEN_METADATA = "nudge-token"
 MAX_CHUNK_BYTES = 512 * 1024  # of a policy snapshot
 ACTOR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 SESSION = re.compile(r"[0-9a-f]{32}")
@@ -81,6 +83,13 @@ def unpack_step(message: pb.Step, contract: Contract) -> Step:
     return step
 
 
+def largest_step_bytes(contract: Contract) -> int:
+    """More than any message of a step needs under this contract, the final observation included."""
+    frames = sum(_largest_png_bytes(camera.size_px) + 256 for camera in contract.cameras)
+    vectors = 4 * (len(contract.proprioception) + len(contract.sim_only) + len(contract.action))
+    return 2 * (frames + vectors) + 1024
+
+
 def pack_step_id(step_id: StepId) -> pb.StepId:
     """The message of a step's place."""
     return pb.StepId(session=step_id.session, episode=step_id.episode, step=step_id.step)
@@ -90,7 +99,7 @@ def unpack_step_id(message: pb.StepId) -> StepId:
     """The place that a message names; raise `InvalidExperience` unless its session is 32 lower-case hex digits."""
     if SESSION.fullmatch(message.session) is None:
         raise InvalidExperience(
-            f"session: got {message.session[:64]!r}, expected 32 lower-case hex digits (uuid.uuid4().hex)"
+            f"session: got {message.session[:8]!r}, expected 32 lower-case hex digits (uuid.uuid4().hex)"
         )
     return StepId(message.session, message.episode, message.step)
 
@@ -107,9 +116,11 @@ def pack_observation(observation: Observation) -> pb.Observation:
 
 def unpack_observation(message: pb.Observation, contract: Contract) -> Observation:
     """The observation of a message; raise `InvalidExperience` unless cameras, sizes and lengths are the contract's."""
-    names, expected = sorted(frame.camera for frame in message.frames), sorted(c.name for c in contract.cameras)
+    expected = sorted(camera.name for camera in contract.cameras)
+    names = sorted(frame.camera for frame in message.frames[: len(expected) + 1])  # a message may hold a million
     if names != expected:
-        raise InvalidExperience(f"observation: got frames of {names}, the contract has {expected}, each exactly once")
+        short = [name[:64] for name in names]
+        raise InvalidExperience(f"observation: got frames of {short}, the contract has {expected}, each exactly once")
     pictures = {frame.camera: frame.png for frame in message.frames}
     return Observation(
         frames={c.name: decode_png(pictures[c.name], c.size_px, c.name) for c in contract.cameras},
@@ -141,19 +152,16 @@ def decode_png(png: bytes, size_px: int, camera: str) -> NDArray[np.uint8]:
     check_png(png, size_px, camera)
     bgr = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None or bgr.shape != (size_px, size_px, 3):
-        raise InvalidExperience(
-            f"camera {camera!r}: the PNG of {len(png)} bytes has a good header but is damaged inside"
-        )
+        raise InvalidExperience(f"camera {camera!r}: the PNG of {len(png)} bytes is damaged inside")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def check_png(png: bytes, size_px: int, camera: str) -> None:
-    """Raise `InvalidExperience` unless length, header and chunks are those of the wire; nothing is decoded.
+    """Raise `InvalidExperience` unless length, header, chunks and the size of the pixels are those of the wire.
 
-    PNG specification (third edition), 5.2 signature, 5.3 chunk layout, 11.2.1 IHDR.
+    PNG specification (third edition), 5.2 signature, 5.3 chunk layout, 11.2.1 IHDR, 10.1 compression.
     """
-    raw = size_px * (3 * size_px + 1)  # pixels and one filter byte per row
-    limit = raw + raw // 8 + 1024  # deflate's worst case and the chunks' frames lie well below
+    limit = _largest_png_bytes(size_px)
     if len(png) > limit:
         raise InvalidExperience(f"camera {camera!r}: got a PNG of {len(png)} bytes, a frame needs at most {limit}")
     if not png.startswith(_PNG_SIGNATURE):
@@ -169,6 +177,30 @@ def check_png(png: bytes, size_px: int, camera: str) -> None:
         raise InvalidExperience(
             f"camera {camera!r}: the PNG header says {got}, expected {(size_px, size_px, 8, 2, 0, 0, 0)} "
             f"(width, height, bits, RGB, deflate, adaptive filter, not interlaced)"
+        )
+    _check_inflated(b"".join(content for kind, content in chunks if kind == b"IDAT"), _raw_bytes(size_px), camera)
+
+
+def _raw_bytes(size_px: int) -> int:
+    return size_px * (3 * size_px + 1)  # pixels and one filter byte per row
+
+
+def _largest_png_bytes(size_px: int) -> int:
+    raw = _raw_bytes(size_px)
+    return raw + raw // 8 + 1024  # deflate's worst case and the chunks' frames lie well below
+
+
+def _check_inflated(deflated: bytes, expected: int, camera: str) -> None:
+    """libpng reads on to the end of the data, a thousandfold of what came, and drops what is no pixel: refuse it."""
+    inflater = zlib.decompressobj()
+    try:
+        got = len(inflater.decompress(deflated, expected + 1))
+    except zlib.error as error:
+        raise InvalidExperience(f"camera {camera!r}: the PNG is damaged inside ({error})") from error
+    if got != expected or not inflater.eof or inflater.unused_data:
+        raise InvalidExperience(
+            f"camera {camera!r}: the PNG's data hold {'more' if got > expected else 'less'} than its pixels or end "
+            f"elsewhere, expected exactly {expected} bytes once inflated"
         )
 
 

@@ -115,6 +115,11 @@ class TestRefusals:
         with pytest.raises(SnapshotError):
             unpack_snapshot(packed()[:length], SPEC, CONTRACT)
 
+    @pytest.mark.parametrize("header", [b"[" * 100_000, b'{"a":' * 100_000, b" " * ((1 << 20) + 1)])
+    def test_headers_that_are_made_to_hurt(self, header: bytes) -> None:
+        with pytest.raises(SnapshotError, match=r"its header is not JSON|got a header of 1048577 bytes"):
+            unpack_snapshot(len(header).to_bytes(8, "little") + header, SPEC, CONTRACT)
+
     def test_bytes_of_something_else(self) -> None:
         with pytest.raises(SnapshotError, match="got format version None"):
             unpack_snapshot(save({"x": torch.zeros(1)}), SPEC, CONTRACT)

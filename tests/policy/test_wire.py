@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -17,7 +18,16 @@ from nudge.v1 import learner_pb2 as pb
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
 from policy.errors import InvalidExperience
 from policy.experience import Observation, Source, Step, StepId
-from policy.wire import check_png, decode_png, encode_png, pack_step, unpack_step
+from policy.fakes import fake_contract, fake_episode
+from policy.wire import (
+    _check_inflated,
+    check_png,
+    decode_png,
+    encode_png,
+    largest_step_bytes,
+    pack_step,
+    unpack_step,
+)
 
 SIZE = 8
 SESSION = "0123456789abcdef" * 2
@@ -176,6 +186,47 @@ def test_a_png_longer_than_its_pixels_need_is_refused_before_it_is_read() -> Non
         check_png(padded, SIZE, "wrist")
 
 
+RAW = bytes((1 + 3 * SIZE) * SIZE)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(zlib.compress(bytes(1_000_000)), "more than its pixels", id="a bomb: 1 MB from 1 KB"),
+        pytest.param(zlib.compress(RAW + b"x"), "more than its pixels", id="one byte more"),
+        pytest.param(zlib.compress(RAW[1:]), "less than its pixels", id="one byte less"),
+        pytest.param(zlib.compress(RAW) + b"x", "end elsewhere", id="something behind the data"),
+        pytest.param(zlib.compress(RAW)[:-1], "end elsewhere", id="data that are cut"),
+        pytest.param(zlib.compress(RAW)[:-1] + b"\0", "damaged inside", id="a wrong checksum"),
+        pytest.param(b"\xff" * 40, "damaged inside", id="no deflate"),
+    ],
+)
+def test_data_that_are_not_exactly_the_pixels_are_refused_before_they_are_decoded(data: bytes, reason: str) -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 2, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    with pytest.raises(InvalidExperience, match=reason):
+        check_png(png, SIZE, "wrist")
+
+
+def test_a_bomb_costs_no_more_memory_than_a_frame() -> None:
+    # 50 MB in 48 KB, which a frame of 128 x 128 pixels may have on the wire.
+    bomb = zlib.compress(bytes(50_000_000), 9)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidExperience, match="more than its pixels"):
+            _check_inflated(bomb, len(RAW), "wrist")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_largest_step_of_a_contract_fits_its_bound_and_not_half_of_it() -> None:
+    rng = np.random.default_rng(0)
+    last = pack_step(fake_episode(fake_contract(), 1, rng)[0])  # noise: the largest PNG there is
+    bound = largest_step_bytes(fake_contract())
+    assert bound / 2 < last.ByteSize() < bound
+
+
 def test_a_flipped_bit_inside_a_png_is_noticed() -> None:
     png = bytearray(encode_png(some_step().observation.frames["wrist"]))
     png[60] ^= 1
@@ -214,6 +265,8 @@ def _set(**fields: object) -> Callable[[pb.Step], None]:
         (lambda m: m.observation.frames.pop(), r"got frames of \['wrist'\]"),
         (lambda m: m.observation.frames.append(m.observation.frames[0]), "exactly once"),
         (lambda m: setattr(m.observation.frames[0], "camera", "side"), "'side'"),
+        (lambda m: setattr(m.observation.frames[0], "camera", "x" * 10**6), f"'{'x' * 64}'"),
+        (lambda m: [m.observation.frames.add() for _ in range(10**5)], r"got frames of \['', 'front', 'wrist'\], the"),
         (lambda m: setattr(m.final_observation.frames[1], "png", b"\x89PNG"), "camera 'front'"),
         (lambda m: setattr(m.observation, "proprioception", b""), "proprioception: got 0 bytes"),
         (lambda m: setattr(m.observation, "sim_only", struct.pack("<f", float("-inf"))), "sim_only"),
@@ -225,6 +278,15 @@ def test_each_field_that_the_contract_forbids_is_named(change: Callable[[pb.Step
     change(message)
     with pytest.raises(InvalidExperience, match=reason):
         unpack_step(message, CONTRACT)
+
+
+def test_a_refusal_of_a_step_tells_no_whole_session() -> None:
+    message = pack_step(some_step())
+    message.reward = float("inf")
+    with pytest.raises(InvalidExperience) as caught:
+        unpack_step(message, CONTRACT)
+    assert SESSION[:8] in str(caught.value)
+    assert SESSION[:9] not in str(caught.value)
 
 
 def test_a_count_that_no_message_holds_is_refused_when_packing() -> None:
