@@ -15,7 +15,7 @@ GRASP_M = 0.013  # height of the tool when closing: the fingertips nearly touch 
 ALIGNED_M = 0.007
 OPEN_RAD = 0.75
 CLOSING_STEPS = 5
-LIFTED_M = 0.085
+LIFTED_M = 0.11  # well above what counts as lifted: who learns from a lift that ends there hovers just below it
 
 
 class Stage(Enum):

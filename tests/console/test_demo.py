@@ -69,10 +69,13 @@ def text_of(path: Path) -> str:
     return path.read_text() if path.is_file() else ""
 
 
-PHASES = {
+PHASES: dict[str, Callable[[Path], bool]] = {
     "demonstrating": lambda run: "demonstration 1" in text_of(run / "actor.log"),
+    "preparing features": lambda run: "demonstration 5: success" in text_of(run / "actor.log"),
     "training": lambda run: "episode 8" in text_of(run / "actor.log"),
+    "evaluating": lambda run: (run / "policy.safetensors").is_file(),  # the learner's last act
 }
+SHORT = ("--loop.max-env-steps", "200", "--learner.trainer.utd", "0.1")  # soon evaluating
 
 
 def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_the_papers_preset_runs_from_end_to_end_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_ctrl_c_leaves_no_process_and_a_usable_run_folder(tmp_path: Path, phase: str) -> None:
-    demo = start(tmp_path)
+    demo = start(tmp_path, *SHORT) if phase == "evaluating" else start(tmp_path)
     run = tmp_path / "small"
     wait_for(phase, lambda: PHASES[phase](run))
     demo.send_signal(signal.SIGINT)
