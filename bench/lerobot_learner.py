@@ -64,6 +64,21 @@ def build_trainer(
     transitions: experience in each of the two buffers; its size does not change the cost of an update
     prefetch: sample in LeRobot's background threads (its default), not in the update
     """
+    algorithm = build_algorithm(cameras, seed)
+    policy, config = algorithm.policy, algorithm.policy.config
+    preprocessor, _ = make_pre_post_processors(policy_cfg=config, dataset_stats=config.dataset_stats)
+    online, demos = (_filled_buffer(config, transitions) for _ in range(2))
+    mixer = OnlineOfflineMixer if prefetch else SynchronousMixer
+    trainer = RLTrainer(algorithm, mixer(online, demos, online_ratio=0.5), batch_size, preprocessor=preprocessor)
+    with torch.no_grad():
+        _, channels, height, width = policy.encoder_critic.image_encoder(torch.zeros(1, 3, FRAME_PX, FRAME_PX)).shape
+    return LeRobotLearner(
+        trainer.training_step, trainer.reset_data_iterator, _bytes_per_transition(online), (channels, height, width)
+    )
+
+
+def build_algorithm(cameras: int, seed: int) -> SACAlgorithm:
+    """LeRobot's networks and optimisers with its defaults, and an encoder of ResNet10's shape."""
     torch.manual_seed(seed)
     config = _policy_config(cameras)
     with tempfile.TemporaryDirectory() as folder:
@@ -74,16 +89,7 @@ def build_trainer(
     # ResNet10 has GroupNorm, this stand-in BatchNorm: in evaluation mode both cost the same (3.0 s for 512 frames on
     # 2 cores), in training mode BatchNorm costs a third more, which LeRobot's real encoder would not pay.
     policy.encoder_critic.image_encoder.eval()
-    algorithm = SACAlgorithm(policy, SACAlgorithmConfig.from_policy_config(config))
-    preprocessor, _ = make_pre_post_processors(policy_cfg=config, dataset_stats=config.dataset_stats)
-    online, demos = (_filled_buffer(config, transitions) for _ in range(2))
-    mixer = OnlineOfflineMixer if prefetch else SynchronousMixer
-    trainer = RLTrainer(algorithm, mixer(online, demos, online_ratio=0.5), batch_size, preprocessor=preprocessor)
-    with torch.no_grad():
-        _, channels, height, width = policy.encoder_critic.image_encoder(torch.zeros(1, 3, FRAME_PX, FRAME_PX)).shape
-    return LeRobotLearner(
-        trainer.training_step, trainer.reset_data_iterator, _bytes_per_transition(online), (channels, height, width)
-    )
+    return SACAlgorithm(policy, SACAlgorithmConfig.from_policy_config(config))
 
 
 def _policy_config(cameras: int) -> GaussianActorConfig:

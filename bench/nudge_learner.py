@@ -74,7 +74,7 @@ def build_trainer(
     torch.set_flush_denormal(True)  # this and the next line as `learner.trainer.Trainer.run` does
     use_matmul(settings.sac.matmul, torch.device("cpu"))
     contract, rng = _contract(cameras), np.random.default_rng(seed)
-    steps, encoder = SyntheticSteps(contract, rng), _full_width_encoder(seed)
+    steps, encoder = SyntheticSteps(contract, rng), full_width_encoder(seed)
     featurizer = Featurizer(encoder, fit_on_demos(steps, encoder, contract, settings.features, seed), contract)
     encoded, encode_s = _encoded(steps, StepEncoder(featurizer, settings.features, contract, seed))
     folder = tempfile.TemporaryDirectory(prefix="nudge-bench-")
@@ -109,7 +109,7 @@ def _contract(cameras: int) -> Contract:
     )
 
 
-def _full_width_encoder(seed: int) -> Encoder:
+def full_width_encoder(seed: int) -> Encoder:
     """3x128x128 -> 512x4x4, loaded as any encoder is."""
     with tempfile.TemporaryDirectory() as folder:
         save_network(random_network(seed, ResNet10Shape()), Path(folder))
