@@ -23,6 +23,7 @@ from actor.link_state import (
     LinkError,
     LinkState,
     LinkStatus,
+    OpeningStopped,
     OtherLearner,
     Pause,
     PauseCause,
@@ -47,6 +48,7 @@ __all__ = [
     "LinkSettings",
     "LinkState",
     "LinkStatus",
+    "OpeningStopped",
     "OtherLearner",
     "Pause",
     "PauseCause",
@@ -55,6 +57,8 @@ __all__ = [
     "SpoolFull",
     "Welcome",
 ]
+
+STOP_POLL_S = 0.2  # how soon a wait for the learner notices that it is to end
 
 
 class LearnerLink:
@@ -79,11 +83,12 @@ class LearnerLink:
         self._closing = False
         self._threads: tuple[threading.Thread, ...] = ()
 
-    def open(self) -> Welcome:
+    def open(self, stop: threading.Event | None = None) -> Welcome:
         """Connect; return when the learner has answered and takes steps.
 
+        stop: ends the wait
         Raise `ContractMismatch` with the learner's reason, `OtherLearner` when our steps go to another one,
-        `ActorIdTaken`, or `LinkError` at the deadline; the link is closed then.
+        `ActorIdTaken`, `OpeningStopped`, or `LinkError` at the deadline; the link is closed then.
         """
         with self._lock:
             if self._threads or self._closing:
@@ -95,13 +100,10 @@ class LearnerLink:
             for thread in self._threads:
                 thread.start()
         try:
-            welcome = self._ledger.wait_connected(self._settings.connect_timeout_s)
-            if welcome is None:
-                raise self._why_not_open()
+            return self._wait_connected(stop)
         except NudgeError:
             self.close()
             raise
-        return welcome
 
     def send(self, step: Step) -> None:
         """Take a step for the learner, without waiting; the caller does not change its arrays afterwards.
@@ -180,6 +182,16 @@ class LearnerLink:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _wait_connected(self, stop: threading.Event | None) -> Welcome:
+        deadline_s = time.monotonic() + self._settings.connect_timeout_s
+        while (remaining_s := deadline_s - time.monotonic()) > 0:
+            welcome = self._ledger.wait_connected(min(STOP_POLL_S, remaining_s))
+            if welcome is not None:
+                return welcome
+            if stop is not None and stop.is_set():
+                raise OpeningStopped(f"link: stopped before the learner at {self._settings.address} had answered")
+        raise self._why_not_open()
 
     def _why_not_open(self) -> LinkError:
         error = self._ledger.state().error

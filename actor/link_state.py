@@ -19,6 +19,10 @@ class ActorIdTaken(LinkError):
     """Another actor is connected under this actor id."""
 
 
+class OpeningStopped(LinkError):
+    """Someone said stop before the learner had answered."""
+
+
 class OtherLearner(LinkError):
     """A learner that our steps do not go to: of another run, or with other steps than the spool knows of."""
 

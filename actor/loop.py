@@ -132,7 +132,6 @@ class ControlLoop:
             human_steps += source is not Source.POLICY
             if terminated or truncated:
                 break
-        self._operator.end_episode(success=success, human_steps=human_steps)
         return EpisodeOutcome(episode, demonstrating, success, number, human_steps, self._env_steps, cut)
 
     def _cut(self, stop: threading.Event) -> str:

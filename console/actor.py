@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from actor.inference import Policy
-from actor.link import LearnerLink, LinkStatus, Spool
+from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from actor.loop import ControlLoop, EpisodeOutcome
 from actor.settings import start_seed
 from console.link_lines import LinkLines
@@ -45,6 +45,8 @@ def drive(settings: Settings, console: Console) -> None:
         try:
             _drive(settings, console, link, stop)
             _deliver(settings, console, link)
+        except OpeningStopped as stopped:
+            console.print(str(stopped), highlight=False, markup=False)
         finally:
             link.close()
             if link.unacknowledged:
@@ -57,7 +59,7 @@ def drive(settings: Settings, console: Console) -> None:
 
 
 def _drive(settings: Settings, console: Console, link: LearnerLink, stop: threading.Event) -> None:
-    welcome = link.open()
+    welcome = link.open(stop)
     console.print(f"connected to run {welcome.run_id!r} at {settings.link.address}, session {link.session[:8]}")
     policy = Policy(
         PolicySpec.model_validate_json(welcome.policy_spec_json),

@@ -239,8 +239,6 @@ def test_a_demonstration_without_hands_is_refused(env: ArmEnv) -> None:
         def poll(self, view: object) -> None:
             return None
 
-        def end_episode(self, *, success: bool, human_steps: int) -> None: ...
-
     loop = ControlLoop(
         env, CONTRACT, LoopSettings(demo_episodes=1), RecordingLink([]), Downwards(), Absent(), 0, lambda outcome: None
     )

@@ -72,6 +72,17 @@ def test_a_killed_actor_goes_on_where_it_was_and_delivers_what_it_had(tmp_path: 
         learner.communicate(timeout=60)
 
 
+def test_an_actor_that_waits_for_its_learner_stops_when_it_is_asked_to(tmp_path: Path) -> None:
+    nobody = "127.0.0.1:9"
+    actor = start("actor", tmp_path, "--link.address", nobody, "--link.connect-timeout-s", "600")
+    wait_for("its spool", (tmp_path / "small" / SPOOL_FILE).is_file)
+    time.sleep(1.0)  # now it is connecting
+    actor.send_signal(signal.SIGTERM)
+    output, _ = actor.communicate(timeout=60)
+    assert actor.returncode == 0, output
+    assert f"stopped before the learner at {nobody} had answered" in output
+
+
 def test_a_line_is_printed_when_the_link_changes_and_not_otherwise(tmp_path: Path) -> None:
     settings = LinkSettings()
     output = io.StringIO()
