@@ -42,7 +42,7 @@ class SacSettings(Frozen):
         default=0.02, ge=0, description="Taken from the grasp critic's reward per gripper change, before reward_scale"
     )
     bc_weight: float = Field(
-        default=3.0, ge=0, description="Weight of the squared error to demonstrated actions in the actor's loss"
+        default=10.0, ge=0, description="Weight of the squared error to demonstrated actions in the actor's loss"
     )
     bc_half_life_updates: float = Field(default=20_000.0, gt=0, description="Updates after which bc_weight has halved")
     matmul: Literal["auto", "float32", "bfloat16"] = Field(

@@ -1,8 +1,6 @@
-"""The scripted operator: demonstrates, lets the policy try, nudges it briefly when it is stuck, and ever less often."""
+"""The scripted operator: demonstrates, lets the policy try, and nudges it briefly when it is stuck."""
 
 from __future__ import annotations
-
-from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +15,8 @@ class ScriptedOperator:
     """Stands where a person would stand, with a seeded hand.
 
     In a demonstration it drives throughout, with noise on its actions. In training it leaves the first
-    `explore_steps` to the policy, then takes over for a few steps whenever nothing has come closer for a while. In
-    how many episodes it watches at all falls with the autonomous success over the last episodes.
+    `explore_steps` to the policy, then takes over for a few steps whenever nothing has come closer for a while: ever
+    less as the policy succeeds.
     """
 
     def __init__(self, contract: Contract, settings: OperatorSettings, seed: int) -> None:
@@ -27,21 +25,12 @@ class ScriptedOperator:
         self._generator = np.random.default_rng(seed)
         names = [dimension.name for dimension in contract.proprioception]
         self._tool = [names.index(f"tool.{axis}") for axis in "xyz"]
-        self._autonomous: deque[bool] = deque(maxlen=settings.success_window)
         self._demonstrating = False
-        self._watching = False
         self._step = 0
 
-    @property
-    def help_probability(self) -> float:
-        """In which share of the episodes the operator is ready to help: 1 - autonomous success of late."""
-        missing = self._settings.success_window - len(self._autonomous)
-        return (missing + sum(not success for success in self._autonomous)) / self._settings.success_window
-
     def begin_episode(self, *, demonstrating: bool) -> None:
-        """Decide whether this episode will be helped, and how long the policy may explore first."""
+        """Decide how long the policy may explore first."""
         self._demonstrating = demonstrating
-        self._watching = self._settings.interventions and self._generator.random() < self.help_probability
         self._step = 0
         self._explore_until = self._draw(self._settings.explore_steps)
         self._takeover_until = 0
@@ -54,7 +43,7 @@ class ScriptedOperator:
         self._step += 1
         if self._demonstrating:
             return self._act(view, self._settings.demo_noise)
-        if not self._watching or self._step <= self._explore_until:
+        if not self._settings.interventions or self._step <= self._explore_until:
             return None
         if self._step > self._takeover_until and self._is_stuck(view):
             self._takeover_until = self._step + self._draw(self._settings.takeover_steps)
@@ -63,11 +52,6 @@ class ScriptedOperator:
             return None
         self._stuck_since = self._step
         return self._act(view, self._settings.demo_noise)
-
-    def end_episode(self, *, success: bool, human_steps: int) -> None:
-        """Remember whether the policy made it alone; a helped episode counts as not."""
-        if not self._demonstrating:
-            self._autonomous.append(success and human_steps == 0)
 
     def _is_stuck(self, view: OperatorView) -> bool:
         """True when for `patience_steps` the tool has come no closer to the cube, nor the cube higher."""

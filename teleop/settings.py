@@ -25,7 +25,4 @@ class OperatorSettings(Frozen):
     patience_steps: int = Field(
         default=8, gt=0, description="Steps without progress after which the operator takes over [steps]."
     )
-    success_window: int = Field(
-        default=20, gt=0, description="Online episodes over which autonomous success is averaged; help shrinks with it."
-    )
     interventions: bool = Field(default=True, description="Whether the operator takes over at all during training.")

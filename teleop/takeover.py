@@ -34,10 +34,6 @@ class Operator(Protocol):
         """The operator's action (A,) of -1..1 for this tick, or None while the hands are off. Never waits."""
         ...
 
-    def end_episode(self, *, success: bool, human_steps: int) -> None:
-        """The episode is over."""
-        ...
-
 
 def source_of(action: NDArray[np.float32] | None, *, demonstrating: bool) -> Source:
     """Who is in control at this tick: the operator's action always wins over the policy's."""
