@@ -17,6 +17,11 @@ _CURE = (
     "both machines need the files of one `nudge keys` run, with --host as the address is written here, and right clocks"
 )
 _NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")  # OpenSSL's names for it
+_ALERTS = {  # in which a learner says what it has against our certificate
+    "TLSV1_ALERT_UNKNOWN_CA": "it trusts another authority",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "by its clock this one has expired",
+}
+_OTHER_ALERT = "its log says why"
 VERDICT_S = 2.0  # longest wait for each answer; closing the link waits as long
 
 
@@ -64,17 +69,17 @@ def _tls_verdict(address: str, files: TlsFiles, timeout_s: float) -> str | None:
     """Shake hands once more by hand: gRPC says no more than "Socket closed" of most that can be wrong.
 
     With TLS 1.3 the client's part is done before the server has judged its certificate. A learner that takes it speaks
-    first; one that does not, hangs up without an alert.
+    first; one that does not, sends an alert. One that only hangs up is about to stop, and not to be judged.
     """
     name, _, port = address.rpartition(":")
-    host, speaks_tls = name.strip("[]"), False
+    host, speaks_tls, alert = name.strip("[]"), False, ""
     try:
         with (
             socket.create_connection((host, int(port)), min(timeout_s, VERDICT_S)) as plain,
             _context(files).wrap_socket(plain, server_hostname=host) as wrapped,
         ):
             speaks_tls = True
-            taken = bool(wrapped.recv(1))
+            wrapped.recv(1)
     except ssl.SSLCertVerificationError as error:
         return f"its certificate does not convince us: {error.verify_message.rstrip('.')}; {_CURE}"
     except ssl.SSLError as error:
@@ -83,13 +88,14 @@ def _tls_verdict(address: str, files: TlsFiles, timeout_s: float) -> str | None:
             return None if files.ca is None else f"it speaks without TLS; {hint}"
         if isinstance(error, ssl.SSLEOFError) and not speaks_tls:
             return None  # a learner that dies, or a tunnel without one behind it, hangs up as well
-        taken = False
+        alert = error.reason or ""
     except OSError:
         return None  # no learner there, or no answer: gRPC's own words are right
     if files.ca is None:
         return f"it speaks TLS only, and this actor has no keys; name link.tls.ca, .certificate and .key: {_CURE}"
-    reason = f"it does not take {files.certificate}: it trusts another authority, or by its clock this one has expired"
-    return None if taken else f"{reason}; its output says which: {_CURE}"
+    if "_ALERT_" not in alert:
+        return None
+    return f"it does not take {files.certificate}: {_ALERTS.get(alert, _OTHER_ALERT)}; {_CURE}"
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:

@@ -10,8 +10,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from learner.peers import DoorPeers
 from learner.quotas import PlaceQuota, RateQuota
-from learner.refusals import Refusals, peer_host
+from learner.refusals import Refusals
 from learner.service_settings import ServiceSettings
 from policy.errors import InvalidExperience
 from policy.wire import TOKEN_METADATA
@@ -23,17 +24,23 @@ WRONG_TOKEN = (
     "the token is {}; copy the learner's token file to this machine and name it: --link.token-file PATH "
     "(`nudge keys` made it; its mode must be 0600)"
 )
+NOT_THROUGH_DOOR = "this port is for the learner itself; come with TLS to the one that it prints, service.port"
 
 
 class Admission(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Refuses calls without the token; bounds the wait for the one request of a call that sends only one.
 
     gRPC gives such a call a thread before its request is there, and would wait for ever.
+
+    door: the connections that came through the TLS door, when there is one; calls of others are refused
     """
 
-    def __init__(self, settings: ServiceSettings, token: str | None, refusals: Refusals) -> None:
+    def __init__(
+        self, settings: ServiceSettings, token: str | None, refusals: Refusals, door: DoorPeers | None
+    ) -> None:
         self._token = None if token is None else token.encode()
         self._refusals = refusals
+        self._door = door
         self._timeout_s = settings.request_timeout_s
         self._waiting = PlaceQuota(settings.max_waiting_calls, max(1, settings.max_waiting_calls // 2))
         self._wrong_tokens = RateQuota(settings.wrong_tokens_per_minute, 60.0)
@@ -43,9 +50,28 @@ class Admission(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in
         wrong = self._what_is_wrong(details)
         if wrong is not None:
             # As a stream, so that it answers without waiting for a request; a client cannot tell the difference.
-            return grpc.stream_stream_rpc_method_handler(lambda _, context: self._refuse_token(wrong, context))
+            refusing = grpc.stream_stream_rpc_method_handler(lambda _, context: self._refuse_token(wrong, context))
+            return self._behind_door(refusing)
         handler = continuation(details)
-        return None if handler is None else self._guarded(handler)
+        return None if handler is None else self._behind_door(self._guarded(handler))
+
+    def _behind_door(self, handler: Handler) -> Handler:
+        """The same calls, of connections only that the TLS door has made."""
+        door, behave = self._door, handler.stream_stream
+        if door is None:
+            return handler
+        assert behave is not None  # every handler of this class is a stream
+
+        def behave_behind_door(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            if not door.is_open(context):
+                if door.host(context) is not None:
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "the connection of this call is closed")
+                self._refusals.refuse(context, grpc.StatusCode.UNAUTHENTICATED, NOT_THROUGH_DOOR)
+            return behave(requests, context)
+
+        return grpc.stream_stream_rpc_method_handler(
+            behave_behind_door, handler.request_deserializer, handler.response_serializer
+        )
 
     def _what_is_wrong(self, details: Details) -> str | None:
         if self._token is None:
@@ -57,7 +83,7 @@ class Admission(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in
         return None if hmac.compare_digest(got, self._token) else "not this learner's"
 
     def _refuse_token(self, wrong: str, context: grpc.ServicerContext) -> Iterator[None]:
-        wait_s = self._wrong_tokens.take(peer_host(context))
+        wait_s = self._wrong_tokens.take(self._refusals.peer_host(context))
         if wait_s > 0:
             reason = f"too many calls without the right token come from this address; wait {wait_s:.0f} s"
             self._refusals.refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
@@ -80,7 +106,7 @@ class Admission(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in
         return grpc.stream_stream_rpc_method_handler(behave, parse, handler.response_serializer)
 
     def _first(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        peer = peer_host(context)
+        peer = self._refusals.peer_host(context)
         if not self._waiting.take(peer):
             reason = "too many calls wait for their request; send each request at once, or try again later"
             self._refusals.refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)

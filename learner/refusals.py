@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import grpc
 
+from learner.peers import DoorPeers, connection_of
+
 MAX_REASON = 2000  # characters: a status travels in HTTP/2 headers, which gRPC limits to 8 KB
 MAX_HEADER_BYTES = 6000
 EVERY_S = 60.0
@@ -23,18 +25,29 @@ class Refusals:
     """Refuses calls; logs the first one of each peer and status, then one line a minute with their number.
 
     Bounded: when too many peers are refused within a minute, the further ones share one entry.
+
+    door: who is behind the calls that come through the TLS door; None without one
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, door: DoorPeers | None = None) -> None:
         self._clock = clock
+        self._door = door
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # when logged last [s], refusals since then
 
     def refuse(self, context: grpc.ServicerContext, code: grpc.StatusCode, reason: object) -> NoReturn:
         """End the call with a reason; a long one loses its middle, its end says what to do."""
         text = fitting(str(reason))
-        self.note(peer_host(context), code, text)
+        self.note(self.peer_host(context), code, text)
         context.abort(code, text)
+
+    def peer_host(self, context: grpc.ServicerContext) -> str:
+        """The peer's address without its port: `192.168.1.7`, `[::1]`."""
+        host = None if self._door is None else self._door.host(context)
+        if host is not None:
+            return host
+        family, _, address = connection_of(context).partition(":")
+        return address.rpartition(":")[0] if family.startswith("ipv") else address or "unknown peer"
 
     def note(self, peer: str, code: grpc.StatusCode, text: str) -> None:
         """Log a refusal, unless one of this peer and status was logged within the last minute."""
@@ -63,9 +76,3 @@ def fitting(text: str) -> str:
     if len(urllib.parse.quote(text)) > MAX_HEADER_BYTES:  # so gRPC encodes what is not ASCII, and then cuts it off
         text = text.encode("ascii", "replace").decode()
     return text
-
-
-def peer_host(context: grpc.ServicerContext) -> str:
-    """The peer's address without its port: `192.168.1.7`, `[::1]`."""
-    family, _, address = urllib.parse.unquote(context.peer()).partition(":")
-    return address.rpartition(":")[0] if family.startswith("ipv") else address or "unknown peer"

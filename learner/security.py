@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
-
-import grpc
 
 from learner.service_settings import ServiceSettings
 from policy.errors import SecurityError
-from policy.key_files import is_loopback, load_tls, load_token
+from policy.key_files import TlsFiles, is_loopback, load_tls, load_token
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSecurity:
     """None where the settings name no file."""
 
-    credentials: grpc.ServerCredentials | None
+    tls: ssl.SSLContext | None
     token: str | None = field(repr=False)
 
 
@@ -24,13 +23,27 @@ def load_security(settings: ServiceSettings) -> ServiceSecurity:
     _require_both_beyond_loopback(settings)
     keys = load_tls(settings.tls, "service.tls")
     token = load_token(settings.token_file)
-    if keys is None:
-        return ServiceSecurity(None, token)
-    # A handshake that fails (a foreign, an expired or no client certificate) ends inside gRPC: no Python code runs, and
-    # gRPC prints the cause on stderr, without the peer's address, every time
-    # (https://github.com/grpc/grpc/issues/32893). The actor says what it can find out (actor.security).
-    credentials = grpc.ssl_server_credentials([(keys.key, keys.certificate)], keys.ca, require_client_auth=True)
-    return ServiceSecurity(credentials, token)
+    return ServiceSecurity(None if keys is None else _context(settings.tls), token)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    """TLS 1.3 with a certificate of our authority on both sides."""
+    assert files.ca is not None  # load_tls takes all three files, or none
+    assert files.certificate is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 0  # a session that is resumed would not show its certificate again
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(files.ca)
+        context.load_cert_chain(files.certificate, files.key)
+    except ssl.SSLError as error:
+        raise SecurityError(
+            f"{files.certificate}: OpenSSL does not take it, its key {files.key} or its authority {files.ca} "
+            f"({error.reason}); make new keys with `nudge keys`"
+        ) from error
+    return context
 
 
 def _require_both_beyond_loopback(settings: ServiceSettings) -> None:

@@ -1,25 +1,30 @@
 """The learner's gRPC service: a server that listens, and that bears what comes.
 
-`learner.admission` stands before every call, `learner.servicer` does what the calls ask for.
+With TLS, `learner.tls_door` stands before gRPC. `learner.admission` stands before every call, `learner.servicer` does
+what the calls ask for.
 """
 
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import NoReturn, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from learner.admission import Admission
+from learner.peers import DoorPeers
 from learner.publisher import PolicyPublisher
 from learner.refusals import Refusals
 from learner.security import load_security
 from learner.service_settings import ServiceSettings
 from learner.servicer import LearnerServicer
 from learner.store import ExperienceStore
+from learner.tls_door import TlsDoor
 from nudge.v1 import learner_pb2 as pb
 from nudge.v1 import learner_pb2_grpc as pb_grpc
 from policy.contract import Contract
@@ -56,13 +61,16 @@ class LearnerServer:
         _require_room_for_messages(settings, contract)
         self._settings = settings
         security = load_security(settings)
-        self._credentials = security.credentials
-        refusals = Refusals()
+        self._tls = security.tls
+        self._peers = DoorPeers(settings.max_connections)
+        door = None if security.tls is None else self._peers
+        self._refusals = refusals = Refusals(door=door)
+        self._door = ExitStack()
         threads = settings.max_streams + settings.max_waiting_calls + SPARE_THREADS
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="learner-service")
         self._server = grpc.server(
             self._pool,
-            interceptors=[Admission(settings, security.token, refusals)],
+            interceptors=[Admission(settings, security.token, refusals, door)],
             options=_options(settings),
             maximum_concurrent_rpcs=4 * threads,
         )
@@ -77,25 +85,30 @@ class LearnerServer:
         """Listen; return the port. Raise `ServiceError` when it is taken."""
         address = self._settings.bind_address
         try:
-            if self._credentials is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, self._credentials)
-        except RuntimeError as error:
+            port = self._server.add_insecure_port(address) if self._tls is None else self._open_door(self._tls)
+        except (RuntimeError, OSError) as error:
             raise ServiceError(
                 f"cannot listen on {address}: {error}; is another learner running? Stop it, or choose another port"
             ) from error
         self._server.start()
         for name in ("", "nudge.v1.Learner"):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        log.info("listening on port %d, %s TLS", port, "without" if self._credentials is None else "with")
+        log.info("listening on port %d, %s TLS", port, "without" if self._tls is None else "with")
         return port
+
+    def _open_door(self, tls: ssl.SSLContext) -> int:
+        inner_port = self._server.add_insecure_port("127.0.0.1:0")
+        door = TlsDoor(self._settings, tls, inner_port, self._peers, self._refusals)
+        self._door.callback(door.close)
+        log.info("gRPC listens behind the TLS door on 127.0.0.1:%d, and takes calls from there only", inner_port)
+        return door.port
 
     def stop(self, grace_s: float = 2.0) -> None:
         """Store what has arrived, end all streams, and return when no handler runs any more. May be called twice."""
         self._health.enter_graceful_shutdown()
         self._servicer.stop()
         self._server.stop(grace_s).wait()
+        self._door.close()
         self._pool.shutdown(wait=True)
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from learner.inbox import Inbox
 from learner.lease import LeaseHeld, LeaseTable, NoLease, TooManyActors
 from learner.publisher import PolicyPublisher, Published
 from learner.quotas import PlaceQuota, RateQuota
-from learner.refusals import Refusals, peer_host
+from learner.refusals import Refusals
 from learner.service_settings import ServiceSettings
 from learner.store import ExperienceStore, StoreError, StoreFull
 from nudge.v1 import learner_pb2 as pb
@@ -54,7 +54,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         self._publisher = publisher
         self._policy_spec_json = policy_spec_json
         self._status = status
-        self._refuse = refusals.refuse
+        self._refuse, self._peer_host = refusals.refuse, refusals.peer_host
         self._leases = LeaseTable(settings.lease_s, settings.max_actors)
         self._streams = PlaceQuota(settings.max_streams, settings.max_streams_per_peer)
         self._status_calls = RateQuota(settings.status_calls_per_s, 1.0)
@@ -136,7 +136,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         context: grpc.ServicerContext,
     ) -> pb.StatusReply:
         """Where the run stands."""
-        wait_s = self._status_calls.take(peer_host(context))
+        wait_s = self._status_calls.take(self._peer_host(context))
         if wait_s > 0:
             reason = f"more than {self._settings.status_calls_per_s:g} status calls a second; wait {wait_s:.2f} s"
             self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
@@ -202,7 +202,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
     def _take_stream(self, context: grpc.ServicerContext) -> None:
         """Count this call as an open stream until it ends, or refuse it."""
         self._abort_if_stopping(context)
-        peer = peer_host(context)
+        peer = self._peer_host(context)
         if not self._streams.take(peer):
             reason = (
                 f"{self._streams.places} streams are open, or {self._streams.per_peer} from one address: the most that "

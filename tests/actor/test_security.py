@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from actor.link import LearnerLink, LinkSettings, Spool
-from actor.security import load_link_security
+from actor.security import _tls_verdict, load_link_security
 from console.keys import make_keys
 from learner.publisher import PolicyPublisher
 from learner.service import LearnerServer
@@ -82,8 +85,8 @@ def test_a_wrong_or_missing_token_is_said_at_once_with_its_cure(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("ca", "client", "cause"),
     [
-        ("ours", "theirs", "it does not take .*theirs/client.pem: it trusts another authority"),
-        ("theirs", "theirs", "its certificate does not convince us: unable to get local issuer certificate"),
+        ("ours", "theirs", "it does not take .*theirs/client.pem: it trusts another authority; both"),
+        ("theirs", "theirs", "its certificate does not convince us: self-signed certificate in certificate chain"),
         (None, None, "it speaks TLS only, and this actor has no keys; name link.tls.ca"),
     ],
 )
@@ -95,6 +98,31 @@ def test_a_learner_that_does_not_shake_hands_is_explained(
         with pytest.raises(SecurityError, match=cause) as caught:
             opened(tmp_path, f"127.0.0.1:{port}", tls=given)
         assert "the files of one `nudge keys` run" in str(caught.value)
+
+
+def test_an_expired_certificate_is_told_apart_from_a_foreign_one(tmp_path: Path, keys: Path) -> None:
+    make_keys((), tmp_path / "old", dt.datetime.now(dt.UTC) - dt.timedelta(days=800))
+    trusting = files(keys / "ours", "server") | {"ca": f"{tmp_path}/old/ca.pem"}
+    given = LinkSettings.model_validate({"tls": files(tmp_path / "old", "client") | {"ca": f"{keys}/ours/ca.pem"}})
+    with listening(tmp_path, tls=trusting) as port:
+        verdict = _tls_verdict(f"127.0.0.1:{port}", given.tls, SOON_S)
+    assert verdict is not None
+    assert "old/client.pem: by its clock this one has expired" in verdict
+
+
+def test_a_learner_that_hangs_up_after_the_handshake_is_not_said_to_refuse(keys: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(keys / "ours" / "server.pem", keys / "ours" / "server.key")
+
+    def hang_up(listener: socket.socket) -> None:
+        plain, _ = listener.accept()
+        context.wrap_socket(plain, server_side=True).close()
+
+    given = LinkSettings.model_validate({"tls": files(keys / "ours", "client")})
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(hang_up, listener)
+        assert _tls_verdict(f"127.0.0.1:{listener.getsockname()[1]}", given.tls, SOON_S) is None
+        ended.result()
 
 
 def test_a_certificate_for_another_name_is_explained(tmp_path: Path, keys: Path) -> None:
