@@ -66,9 +66,13 @@ def frames(count: int, size: int = 128) -> np.ndarray[tuple[int, ...], np.dtype[
 
 
 class TestAgainstTheReference:
-    @pytest.mark.parametrize("size", [128, 127, 70])
-    def test_maps_equal_a_network_written_out_by_hand(self, size: int) -> None:
-        network = random_network(1, TINY)
+    @pytest.mark.parametrize(
+        ("size", "shape"),
+        [(128, TINY), (127, TINY), (70, TINY), (128, ResNet10Shape())],
+        ids=["128 px", "127 px", "70 px", "full width"],
+    )
+    def test_maps_equal_a_network_written_out_by_hand(self, size: int, shape: ResNet10Shape) -> None:
+        network = random_network(1, shape)
         for parameter in network.parameters():  # norms are not the identity either
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
         pixels = frames(2, size)
@@ -76,7 +80,7 @@ class TestAgainstTheReference:
         normalised = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
         expected = reference(dict(network.state_dict()), normalised)
         maps = Encoder(network, "test", torch.float32, CPU).encode(pixels)
-        torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(maps, expected, rtol=1e-5, atol=1e-5)
 
     def test_a_128_px_frame_gives_a_4x4_map_at_full_width(self) -> None:
         encoder = random_encoder(0, ResNet10Shape())
