@@ -177,9 +177,9 @@ class Proxy:
         except OSError:  # no learner there: its actor is to see the same
             writer.transport.abort()
             return
-        self.accepted += 1
         connection = _Connection({Way.UP: onward_writer, Way.DOWN: writer})
         self._connections.add(connection)
+        self.accepted += 1
         try:
             await asyncio.gather(
                 self._forward(connection, Way.UP, reader), self._forward(connection, Way.DOWN, onward_reader)

@@ -24,12 +24,16 @@ class Peer:
         self.port = int(self._listener.getsockname()[1])
         self._sockets = [self._listener]
 
-    def connect(self, port: int) -> tuple[socket.socket, socket.socket]:
-        """Both ends of a new connection through the proxy at `port`: near, far."""
-        near = socket.create_connection((LOOPBACK, port), SOON_S)
+    def connect(self, proxy: Proxy) -> tuple[socket.socket, socket.socket]:
+        """Both ends of a new connection through the proxy: near, far."""
+        before, deadline_s = proxy.accepted, time.monotonic() + SOON_S
+        near = socket.create_connection((LOOPBACK, proxy.port), SOON_S)
         far, _ = self._listener.accept()
         far.settimeout(SOON_S)
         self._sockets += [near, far]
+        while proxy.accepted == before:  # the far end is there a moment before the proxy knows
+            assert time.monotonic() < deadline_s
+            time.sleep(0.001)
         return near, far
 
     def close(self) -> None:
@@ -79,7 +83,7 @@ def gone(sock: socket.socket) -> bool:
 
 
 def test_bytes_pass_both_ways_unchanged_and_are_counted(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     payload = bytes(range(256)) * 4000  # 1 MB: far more than one read
     sender = threading.Thread(target=near.sendall, args=(payload,))
     sender.start()
@@ -91,14 +95,14 @@ def test_bytes_pass_both_ways_unchanged_and_are_counted(peer: Peer, proxy: Proxy
 
 
 def test_the_end_of_one_side_reaches_the_other_after_the_last_byte(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     near.sendall(b"last words")
     near.close()
     assert receive(far, 100) == b"last words"
 
 
 def test_a_delay_holds_every_byte_for_its_time(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     proxy.delay_s = 0.2
     begin_s = time.monotonic()
     near.sendall(b"ping")
@@ -107,7 +111,7 @@ def test_a_delay_holds_every_byte_for_its_time(peer: Peer, proxy: Proxy) -> None
 
 
 def test_a_throttle_bounds_the_throughput(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     proxy.bytes_per_s = 100_000.0
     begin_s = time.monotonic()
     near.sendall(bytes(30_000))
@@ -116,17 +120,17 @@ def test_a_throttle_bounds_the_throughput(peer: Peer, proxy: Proxy) -> None:
 
 
 def test_a_cut_ends_both_sides_and_the_next_connection_is_whole(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     assert proxy.cut() == 1
     assert gone(near)
     assert gone(far)
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     near.sendall(b"again")
     assert receive(far, 5) == b"again"
 
 
 def test_a_truncation_breaks_off_in_the_middle(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     assert proxy.truncate(Way.UP, 7) == 1
     near.sendall(b"a message of some length")
     assert receive(far, 100) == b"a messa"
@@ -135,7 +139,7 @@ def test_a_truncation_breaks_off_in_the_middle(peer: Peer, proxy: Proxy) -> None
 
 @pytest.mark.parametrize("way", list(Way))
 def test_a_half_open_connection_is_silent_one_way_and_tells_nobody(peer: Peer, proxy: Proxy, way: Way) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     sender, receiver = (near, far) if way is Way.UP else (far, near)
     assert proxy.halve(frozenset({way})) == 1
     sender.sendall(b"lost")
@@ -147,17 +151,17 @@ def test_a_half_open_connection_is_silent_one_way_and_tells_nobody(peer: Peer, p
 
 
 def test_a_half_open_connection_does_not_disturb_the_next_one(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     proxy.halve()
     near.sendall(b"lost")
     assert silent(far)
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     near.sendall(b"whole")
     assert receive(far, 5) == b"whole"
 
 
 def test_a_frozen_link_loses_nothing(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     proxy.freeze()
     near.sendall(b"patience")
     assert silent(far)
@@ -166,14 +170,14 @@ def test_a_frozen_link_loses_nothing(peer: Peer, proxy: Proxy) -> None:
 
 
 def test_refused_connections_see_no_listener_and_standing_ones_go_on(peer: Peer, proxy: Proxy) -> None:
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((LOOPBACK, proxy.port), SOON_S)
     near.sendall(b"still")
     assert receive(far, 5) == b"still"
     proxy.accept()
-    near, far = peer.connect(proxy.port)
+    near, far = peer.connect(proxy)
     near.sendall(b"new")
     assert receive(far, 3) == b"new"
 
