@@ -68,19 +68,15 @@ def _introduce(settings: Settings, console: Console) -> None:
 def _teach(settings: Settings, console: Console) -> None:
     """Run learner and actor until the actor has spent its steps; stops both on every way out."""
     preset = ["--preset", str(settings.folder / SETTINGS_FILE)]
-    learner = Child("learner", ["learner", *preset, "--service.port", "0"], settings.folder / "learner.log")
-    actor: Child | None = None
-    try:
+    with Child("learner", ["learner", *preset, "--service.port", "0"], settings.folder / "learner.log") as learner:
         address = _wait_until_ready(learner, settings.folder / READY_FILE)
-        actor = Child("actor", ["actor", *preset, "--link.address", address], settings.folder / "actor.log")
-        _watch(learner, actor, settings, console)
-    finally:
-        # The actor first: it delivers what it holds while the learner still listens.
-        if actor is not None:
-            actor.stop()
-        status = learner.stop()
-    if status != 0:
-        raise ConsoleError(f"learner: ended with status {status}; the end of {learner.log}:\n{learner.last_lines()}")
+        # The actor ends first: it delivers what it holds while the learner still listens.
+        with Child("actor", ["actor", *preset, "--link.address", address], settings.folder / "actor.log") as actor:
+            _watch(learner, actor, settings, console)
+    if learner.status != 0:
+        raise ConsoleError(
+            f"learner: ended with status {learner.status}; the end of {learner.log}:\n{learner.last_lines()}"
+        )
 
 
 def _wait_until_ready(learner: Child, ready: Path) -> str:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 # Set for child processes: their standard input is a pipe that closes when the parent dies, however it dies.
 FOLLOW_PARENT = "NUDGE_STOP_WHEN_STDIN_CLOSES"
@@ -36,7 +37,10 @@ def _follow_parent(stop: threading.Event) -> None:
 
 
 class Child:
-    """A verb of Nudge in a process of its own, with its output in a file; it never outlives its parent."""
+    """A verb of Nudge in a process of its own, with its output in a file; it never outlives its parent.
+
+    A context that stops it: Ctrl+C while it stops is raised only after it has ended, since it has work to finish.
+    """
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         self.name, self.log = name, log
@@ -50,23 +54,36 @@ class Child:
                 start_new_session=True,  # Ctrl+C reaches the parent alone, which then stops its children in order
             )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        interrupted: KeyboardInterrupt | None = None
+        while True:
+            try:
+                self._stop()
+                break
+            except KeyboardInterrupt as caught:
+                interrupted = caught
+        if interrupted is not None:
+            raise interrupted
+
     @property
     def status(self) -> int | None:
         """Exit status; None while it runs."""
         return self._process.poll()
 
-    def stop(self) -> int:
-        """Ask it to stop, wait, and kill it only when it does not answer; returns the exit status."""
+    def _stop(self) -> None:
+        """Ask it to stop, wait, and kill it only when it does not answer."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            return self._process.wait(GRACE_S)
+            self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
-        finally:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def last_lines(self, count: int = 15) -> str:
         """The end of its output, for an error message."""

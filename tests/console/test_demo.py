@@ -70,12 +70,16 @@ def text_of(path: Path) -> str:
 
 
 PHASES: dict[str, Callable[[Path], bool]] = {
-    "demonstrating": lambda run: "demonstration 1" in text_of(run / "actor.log"),
-    "preparing features": lambda run: "demonstration 5: success" in text_of(run / "actor.log"),
-    "training": lambda run: "episode 8" in text_of(run / "actor.log"),
-    "evaluating": lambda run: (run / "policy.safetensors").is_file(),  # the learner's last act
+    "demonstrating": lambda run: "demonstration 0" in text_of(run / "actor.log"),
+    "preparing features": lambda run: "demonstration 1: success" in text_of(run / "actor.log"),
+    "training": lambda run: "episode 2" in text_of(run / "actor.log"),
+    "stopping": lambda run: (run / "policy.safetensors").is_file(),  # the learner's last act
+    "evaluating": lambda run: (run / "policy.safetensors").is_file() and len(processes_of(run.parent)) == 1,
 }
-SHORT = ("--loop.max-env-steps", "200", "--learner.trainer.utd", "0.1")  # soon evaluating
+SHORT = (
+    *("--loop.demo-episodes", "2", "--learner.trainer.demo-episodes", "2"),
+    *("--loop.max-env-steps", "140", "--learner.trainer.utd", "0.1"),
+)
 
 
 def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ def test_the_papers_preset_runs_from_end_to_end_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_ctrl_c_leaves_no_process_and_a_usable_run_folder(tmp_path: Path, phase: str) -> None:
-    demo = start(tmp_path, *SHORT) if phase == "evaluating" else start(tmp_path)
+    demo = start(tmp_path, *SHORT)
     run = tmp_path / "small"
     wait_for(phase, lambda: PHASES[phase](run))
     demo.send_signal(signal.SIGINT)
