@@ -8,6 +8,9 @@ READY := .venv/set-up
 # Handed to the command: make demo ARGS="--seed 3", make test ARGS="tests/policy -x"
 ARGS ?=
 
+# Some environments forbid Python to keep what it compiled: then each process compiles torch anew, for 5 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 # MuJoCo draws without a screen. On macOS it needs no setting.
 ifeq ($(shell uname -s),Linux)
 export MUJOCO_GL ?= egl

@@ -103,11 +103,11 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
 
 
 def test_the_papers_preset_runs_from_end_to_end_too(tmp_path: Path) -> None:
-    demo = start(tmp_path, "--preset", "paper", "--loop.max-env-steps", "350", "--learner.trainer.utd", "0.2")
+    demo = start(tmp_path, "--preset", "paper", *SHORT, "--loop.max-env-steps", "220", "--evaluation.columns", "1")
     output, _ = demo.communicate(timeout=400)
     assert demo.returncode == 0, output
     report = json.loads((tmp_path / "small" / "report.json").read_text())
-    assert (report["preset"], report["env_steps"], report["missing"]) == ("paper", 350, [])
+    assert (report["preset"], report["env_steps"], report["missing"]) == ("paper", 220, [])
 
 
 @pytest.mark.parametrize("phase", PHASES)
