@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from console.statistics import Interval, wilson_interval
+from learner.disk import room_needed
 from policy.contract import Frozen
 from policy.errors import NudgeError
 
@@ -252,10 +253,13 @@ def read_metrics(path: Path) -> tuple[MetricsRecord, ...]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever looks finds the old one or the whole new one."""
+    """Write a file so that whoever looks finds the old one or the whole new one; `DiskFull` when there is no room."""
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with room_needed(path, path.name), partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

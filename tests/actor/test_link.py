@@ -636,7 +636,9 @@ def test_a_learner_that_does_not_read_is_not_buried(bench: Bench) -> None:
     assert len(bench.places()) == 300
 
 
-def test_a_learner_of_a_newer_minor_version_is_as_good(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learner_upgraded_to_a_newer_minor_version_in_the_middle_of_a_run_is_as_good(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = bench.serve()
     link = bench.link()
     link.open()

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from actor.link import LearnerLink, LinkSettings, Spool
 from actor.security import _tls_verdict, load_link_security
-from console.keys import make_keys
-from learner.publisher import PolicyPublisher
-from learner.service import LearnerServer
-from learner.service_settings import ServiceSettings
-from learner.store import ExperienceStore
-from nudge.v1 import learner_pb2 as pb
 from policy.errors import SecurityError
 from policy.fakes import fake_contract
+
+type Listening = Callable[..., AbstractContextManager[int]]
 
 CONTRACT = fake_contract(cameras=1, proprioception=1, size_px=8)
 SOON_S = 30.0
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, now = tmp_path_factory.mktemp("keys"), dt.datetime.now(dt.UTC)
-    make_keys((), folder / "ours", now)
-    make_keys((), folder / "theirs", now)
-    return folder
-
-
 def files(folder: Path, end: str) -> dict[str, str]:
     return {"ca": f"{folder}/ca.pem", "certificate": f"{folder}/{end}.pem", "key": f"{folder}/{end}.key"}
-
-
-@contextmanager
-def listening(folder: Path, **settings: object) -> Iterator[int]:
-    made = ServiceSettings.model_validate({"port": 0} | settings)
-    with ExitStack() as stack:
-        store = stack.enter_context(ExperienceStore(folder / "experience.sqlite", CONTRACT))
-        server = LearnerServer(made, CONTRACT, "trial", store, PolicyPublisher(), "{}", pb.StatusReply)
-        stack.callback(server.stop, 0)
-        yield server.start()
 
 
 def opened(folder: Path, address: str, **settings: object) -> str:
@@ -56,7 +33,7 @@ def opened(folder: Path, address: str, **settings: object) -> str:
         return link.open().run_id
 
 
-def test_with_the_keys_of_one_run_both_ends_meet(tmp_path: Path, keys: Path) -> None:
+def test_with_the_keys_of_one_run_both_ends_meet(tmp_path: Path, keys: Path, listening: Listening) -> None:
     token = str(keys / "ours" / "token")
     with listening(tmp_path, tls=files(keys / "ours", "server"), token_file=token) as port:
         assert opened(tmp_path, f"localhost:{port}", tls=files(keys / "ours", "client"), token_file=token) == "trial"
@@ -74,7 +51,9 @@ def test_another_machine_is_not_dialled_in_clear(address: str, keys: Path) -> No
         assert command in str(caught.value)
 
 
-def test_a_wrong_or_missing_token_is_said_at_once_with_its_cure(tmp_path: Path, keys: Path) -> None:
+def test_a_wrong_or_missing_token_is_said_at_once_with_its_cure(
+    tmp_path: Path, keys: Path, listening: Listening
+) -> None:
     with listening(tmp_path, token_file=str(keys / "ours" / "token")) as port:
         with pytest.raises(SecurityError, match=r"the token is missing; copy .*--link.token-file PATH"):
             opened(tmp_path, f"127.0.0.1:{port}")
@@ -91,7 +70,7 @@ def test_a_wrong_or_missing_token_is_said_at_once_with_its_cure(tmp_path: Path, 
     ],
 )
 def test_a_learner_that_does_not_shake_hands_is_explained(
-    tmp_path: Path, keys: Path, ca: str | None, client: str | None, cause: str
+    tmp_path: Path, keys: Path, ca: str | None, client: str | None, cause: str, listening: Listening
 ) -> None:
     given = {} if client is None else files(keys / client, "client") | {"ca": f"{keys}/{ca}/ca.pem"}
     with listening(tmp_path, tls=files(keys / "ours", "server")) as port:
@@ -100,10 +79,11 @@ def test_a_learner_that_does_not_shake_hands_is_explained(
         assert "the files of one `nudge keys` run" in str(caught.value)
 
 
-def test_an_expired_certificate_is_told_apart_from_a_foreign_one(tmp_path: Path, keys: Path) -> None:
-    make_keys((), tmp_path / "old", dt.datetime.now(dt.UTC) - dt.timedelta(days=800))
-    trusting = files(keys / "ours", "server") | {"ca": f"{tmp_path}/old/ca.pem"}
-    given = LinkSettings.model_validate({"tls": files(tmp_path / "old", "client") | {"ca": f"{keys}/ours/ca.pem"}})
+def test_an_expired_certificate_is_told_apart_from_a_foreign_one(
+    tmp_path: Path, keys: Path, listening: Listening
+) -> None:
+    trusting = files(keys / "ours", "server") | {"ca": f"{keys}/old/ca.pem"}
+    given = LinkSettings.model_validate({"tls": files(keys / "old", "client") | {"ca": f"{keys}/ours/ca.pem"}})
     with listening(tmp_path, tls=trusting) as port:
         verdict = _tls_verdict(f"127.0.0.1:{port}", given.tls, SOON_S)
     assert verdict is not None
@@ -125,13 +105,13 @@ def test_a_learner_that_hangs_up_after_the_handshake_is_not_said_to_refuse(keys:
         ended.result()
 
 
-def test_a_certificate_for_another_name_is_explained(tmp_path: Path, keys: Path) -> None:
+def test_a_certificate_for_another_name_is_explained(tmp_path: Path, keys: Path, listening: Listening) -> None:
     expected = pytest.raises(SecurityError, match=r"certificate is not valid for '127\.0\.0\.2'.*with --host")
     with listening(tmp_path, tls=files(keys / "ours", "server"), host="127.0.0.2") as port, expected:
         opened(tmp_path, f"127.0.0.2:{port}", tls=files(keys / "ours", "client"))
 
 
-def test_a_learner_without_tls_is_explained(tmp_path: Path, keys: Path) -> None:
+def test_a_learner_without_tls_is_explained(tmp_path: Path, keys: Path, listening: Listening) -> None:
     with (
         listening(tmp_path) as port,
         pytest.raises(SecurityError, match=r"without TLS; start it with service\.tls\.ca"),

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 import grpc
 import pytest
 
-from console.keys import make_keys
-from learner.publisher import PolicyPublisher
 from learner.security import load_security
-from learner.service import LearnerServer
 from learner.service_settings import ServiceSettings
-from learner.store import ExperienceStore
-from nudge.v1 import learner_pb2 as pb
 from policy.errors import SecurityError
 from policy.fakes import fake_contract
 from policy.wire import TOKEN_METADATA
+
+type Listening = Callable[..., AbstractContextManager[int]]
 
 CONTRACT = fake_contract(cameras=1, proprioception=1, size_px=8)
 SOON_S = 20.0
@@ -37,29 +33,9 @@ METHODS = (
 )
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keys of three authorities: `ours`, `theirs`, and `old` with certificates that have expired."""
-    folder, now = tmp_path_factory.mktemp("keys"), dt.datetime.now(dt.UTC)
-    make_keys((), folder / "ours", now)
-    make_keys((), folder / "theirs", now)
-    make_keys((), folder / "old", now - dt.timedelta(days=800))
-    return folder
-
-
 def tls(folder: Path, ca: Path | None = None) -> dict[str, str]:
     files = {"ca": ca or folder / "ca.pem", "certificate": folder / "server.pem", "key": folder / "server.key"}
     return {name: str(path) for name, path in files.items()}
-
-
-@contextmanager
-def listening(folder: Path, **settings: object) -> Iterator[int]:
-    made = ServiceSettings.model_validate({"port": 0} | settings)
-    with ExitStack() as stack:
-        store = stack.enter_context(ExperienceStore(folder / "experience.sqlite", CONTRACT))
-        server = LearnerServer(made, CONTRACT, "trial", store, PolicyPublisher(), "{}", pb.StatusReply)
-        stack.callback(server.stop, 0)
-        yield server.start()
 
 
 def client(folder: Path, ca: Path | None = None, certificate: bool = True) -> grpc.ChannelCredentials:
@@ -96,7 +72,9 @@ def status_over(port: int, credentials: grpc.ChannelCredentials | None, host: st
     return grpc.StatusCode.OK
 
 
-def test_beyond_loopback_nothing_listens_without_tls_and_token(tmp_path: Path, keys: Path) -> None:
+def test_beyond_loopback_nothing_listens_without_tls_and_token(
+    tmp_path: Path, keys: Path, listening: Listening
+) -> None:
     token = str(keys / "ours" / "token")
     lacking: list[dict[str, object]] = [{}, {"tls": tls(keys / "ours")}, {"token_file": token}]
     for host in ("0.0.0.0", "::", "192.168.1.4", "learner.example"):
@@ -113,13 +91,13 @@ def test_beyond_loopback_nothing_listens_without_tls_and_token(tmp_path: Path, k
         pass
 
 
-def test_with_both_it_listens_on_every_address(tmp_path: Path, keys: Path) -> None:
+def test_with_both_it_listens_on_every_address(tmp_path: Path, keys: Path, listening: Listening) -> None:
     given = {"tls": tls(keys / "ours"), "token_file": str(keys / "ours" / "token")}
     with listening(tmp_path, host="0.0.0.0", **given) as port:
         assert status_over(port, client(keys / "ours")) is grpc.StatusCode.UNAUTHENTICATED  # no token yet
 
 
-def test_only_a_valid_certificate_of_our_authority_comes_in(tmp_path: Path, keys: Path) -> None:
+def test_only_a_valid_certificate_of_our_authority_comes_in(tmp_path: Path, keys: Path, listening: Listening) -> None:
     ours, theirs = keys / "ours", keys / "theirs"
     with listening(tmp_path, tls=tls(ours)) as port:
         assert status_over(port, client(ours)) is grpc.StatusCode.OK
@@ -135,7 +113,9 @@ def test_only_a_valid_certificate_of_our_authority_comes_in(tmp_path: Path, keys
         assert status_over(port, client(ours)) is grpc.StatusCode.OK
 
 
-def test_garbage_and_half_a_handshake_on_the_tls_port_hurt_nobody(tmp_path: Path, keys: Path) -> None:
+def test_garbage_and_half_a_handshake_on_the_tls_port_hurt_nobody(
+    tmp_path: Path, keys: Path, listening: Listening
+) -> None:
     client_hello = bytes.fromhex("16030100c8010000c40303") + bytes(189)  # a TLS record of 200 bytes, empty inside
     starts = (b"", b"\0" * 500, b"GET / HTTP/1.1\r\n\r\n", client_hello[:7], client_hello, client_hello * 50)
     with listening(tmp_path, tls=tls(keys / "ours"), handshake_timeout_s=1.0) as port, ExitStack() as stack:
@@ -146,13 +126,13 @@ def test_garbage_and_half_a_handshake_on_the_tls_port_hurt_nobody(tmp_path: Path
             assert status_over(port, client(keys / "ours")) is grpc.StatusCode.OK
 
 
-def test_an_expired_certificate_does_not_come_in(tmp_path: Path, keys: Path) -> None:
+def test_an_expired_certificate_does_not_come_in(tmp_path: Path, keys: Path, listening: Listening) -> None:
     with listening(tmp_path, tls=tls(keys / "ours", ca=keys / "old" / "ca.pem")) as port:
         assert status_over(port, client(keys / "old", ca=keys / "ours")) is grpc.StatusCode.UNAVAILABLE
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, keys: Path) -> Iterator[grpc.Channel]:
+def guarded(tmp_path: Path, keys: Path, listening: Listening) -> Iterator[grpc.Channel]:
     """A channel in clear to a learner on loopback that wants the token."""
     with (
         listening(tmp_path, token_file=str(keys / "ours" / "token"), wrong_tokens_per_minute=1000) as port,
@@ -193,7 +173,7 @@ def test_a_wrong_token_is_told_with_its_cure_and_logged_once_with_the_address(
     assert "guess" not in caplog.text
 
 
-def test_guessing_is_slowed_and_the_right_token_still_passes(tmp_path: Path, keys: Path) -> None:
+def test_guessing_is_slowed_and_the_right_token_still_passes(tmp_path: Path, keys: Path, listening: Listening) -> None:
     token = (keys / "ours" / "token").read_text().strip()
     with (
         listening(tmp_path, token_file=str(keys / "ours" / "token"), wrong_tokens_per_minute=3) as port,

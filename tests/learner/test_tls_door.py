@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import logging
 import os
@@ -20,7 +19,6 @@ import grpc
 import numpy as np
 import pytest
 
-from console.keys import make_keys
 from learner.peers import DoorPeers
 from learner.publisher import PolicyPublisher
 from learner.refusals import EVERY_S, Refusals
@@ -39,15 +37,6 @@ SESSION = "a" * 32
 SOON_S = 20.0
 ELSEWHERE = "127.0.0.2"  # stands for another machine: the door itself reaches gRPC from 127.0.0.1
 STATUS = "/nudge.v1.Learner/Status"
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, now = tmp_path_factory.mktemp("keys"), dt.datetime.now(dt.UTC)
-    make_keys((), folder / "ours", now)
-    make_keys((), folder / "theirs", now)
-    make_keys((), folder / "old", now - dt.timedelta(days=800))
-    return folder
 
 
 def settings_with(folder: Path, ca: Path | None = None, **settings: object) -> ServiceSettings:
