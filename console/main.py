@@ -33,6 +33,7 @@ VERBS: dict[str, Verb] = {
     "actor": Verb("start the actor: the control loop of one arm", "console.actor"),
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
+    "virtual": Verb("serve a virtual SO-101 to any program that drives a real one", "console.virtual"),
     "store": Verb("look into an experience store, check it, copy it, prune it", "console.store"),
     "pretrain": Verb("pretrain the encoder on randomised simulated frames", "console.pretrain"),
     "keys": Verb("make certificates, keys and a token, for a learner on another machine", "console.keys"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy.contract import Camera, Contract, Crop, Dimension
-from robot.arm import JOINT_NAMES, ArmReading
+from robot.arm import ArmReading
 from robot.contract import so101_contract
+from robot.desk import SUBSTEP_S, Desk
 from robot.errors import ArmError, SceneError
 from robot.randomisation import Randomisation
-from robot.scene import CUBE_HALF_M, FRAME_PX, FRONT_CAMERA, WRIST_CAMERA, build_scene
+from robot.scene import FRAME_PX, FRONT_CAMERA, WRIST_CAMERA
 from robot.settings import RandomisationSettings
 from robot.task import CUBE_STATE, CubePose
 
 Film = Callable[[str], NDArray[np.uint8]]
 
-SUBSTEP_S = 0.005
 # The command ramps over this share of the period, as a servo's own speed limit would have it.
 RAMP_SHARE = 0.8
 
@@ -50,18 +49,12 @@ class SimArm:
                 f"steps, such as 10, 20 or 25 Hz"
             )
         self._substeps = round(substeps)
-        self.model = build_scene()
-        self.model.opt.timestep = SUBSTEP_S
-        self.data = mujoco.MjData(self.model)
+        self._desk = Desk()
+        self.model, self.data = self._desk.model, self._desk.data
         self._generator = np.random.default_rng(seed)
         self._randomisation = Randomisation(self.model, randomisation)
         self._renderer: mujoco.Renderer | None = mujoco.Renderer(self.model, FRAME_PX, FRAME_PX)
-        self._qpos = np.array([self.model.joint(name).qposadr[0] for name in JOINT_NAMES])
-        self._actuators = np.array([self.model.actuator(name).id for name in JOINT_NAMES])
-        self._cube_qpos = self.model.joint("cube").qposadr[0]
-        self._cube_geom = self.model.geom("cube").id
         self._cube_pose = CubePose(0.25, 0.0, 0.0)
-        self._jaw_geoms = (self._geoms_of("gripper"), self._geoms_of("moving_jaw_so101_v1"))
 
     def place_cube(self, pose: CubePose) -> None:
         """Where the cube will lie after the next reset."""
@@ -71,28 +64,23 @@ class SimArm:
         """Put arm and cube where they belong, at rest; a simulated arm need not travel."""
         mujoco.mj_resetData(self.model, self.data)
         self._randomisation.apply(self._generator)
-        self.data.qpos[self._qpos] = joint_target_rad
-        self.data.ctrl[self._actuators] = joint_target_rad
-        pose = self._cube_pose
-        half = pose.yaw_rad / 2
-        self.data.qpos[self._cube_qpos : self._cube_qpos + 7] = (
-            *(pose.x_m, pose.y_m, CUBE_HALF_M),
-            *(math.cos(half), 0.0, 0.0, math.sin(half)),
-        )
+        self._desk.place_arm(joint_target_rad)
+        self._desk.place_cube(self._cube_pose)
         mujoco.mj_forward(self.model, self.data)
 
     def command(self, joint_target_rad: NDArray[np.float64]) -> None:
         """Ramp to joint targets (6,) [rad] and simulate one control period."""
-        start = self.data.ctrl[self._actuators].copy()
+        actuators = self._desk.actuators
+        start = self.data.ctrl[actuators].copy()
         ramp_steps = max(1, round(self._substeps * RAMP_SHARE))
         for substep in range(self._substeps):
             share = min(1.0, (substep + 1) / ramp_steps)
-            self.data.ctrl[self._actuators] = start + share * (joint_target_rad - start)
+            self.data.ctrl[actuators] = start + share * (joint_target_rad - start)
             mujoco.mj_step(self.model, self.data)
 
     def read(self) -> ArmReading:
         """Joints, fresh frames, and what only the simulator knows."""
-        return ArmReading(self.data.qpos[self._qpos].copy(), self._render(), self._sim_only())
+        return ArmReading(self.data.qpos[self._desk.joints].copy(), self._render(), self._desk.cube_state())
 
     def close(self) -> None:
         """Free the EGL context."""
@@ -110,20 +98,6 @@ class SimArm:
         if self._renderer is None:
             raise ArmError("simulated arm: it has been closed; make a new one")
         return {name: picture(self._renderer, self.data, name) for name in (WRIST_CAMERA, FRONT_CAMERA)}
-
-    def _sim_only(self) -> NDArray[np.float32]:
-        x, y, z, w, i, j, k = self.data.qpos[self._cube_qpos : self._cube_qpos + 7]
-        yaw = math.atan2(2 * (w * k + i * j), 1 - 2 * (j * j + k * k))
-        return np.array([x, y, z, yaw, float(self._both_jaws_touch())], np.float32)
-
-    def _both_jaws_touch(self) -> bool:
-        pairs = self.data.contact.geom  # (contacts, 2)
-        others = {int(a if b == self._cube_geom else b) for a, b in pairs if self._cube_geom in (a, b)}
-        return all(others & jaw for jaw in self._jaw_geoms)
-
-    def _geoms_of(self, body: str) -> set[int]:
-        found = self.model.body(body)
-        return set(range(int(found.geomadr[0]), int(found.geomadr[0] + found.geomnum[0])))
 
 
 def picture(renderer: mujoco.Renderer, data: mujoco.MjData, camera: str) -> NDArray[np.uint8]:
