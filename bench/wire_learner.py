@@ -119,7 +119,8 @@ def _encoding_threads(
     import torch
 
     from learner.ingest import Ingest, StepEncoder, fit_on_demos
-    from learner.replay import Replay, ReplayLayout
+    from learner.replay import Replay
+    from learner.replay_layout import make_layout
     from policy.encoder import load_encoder
     from policy.features import Featurizer
 
@@ -127,11 +128,7 @@ def _encoding_threads(
     features, contract = settings.learner.features, settings.contract
     encoder = load_encoder(settings.learner.encoder)
     featurizer = Featurizer(encoder, fit_on_demos(fit_on, encoder, contract, features, settings.seed), contract)
-    layout = ReplayLayout(
-        maps=(len(contract.cameras), features.views, *featurizer.shape[1:]),
-        proprioception=len(contract.proprioception),
-        action=len(contract.action),
-    )
+    layout = make_layout(featurizer, features, contract)
     replay = Replay(folder / "replay", layout, {"reduction": featurizer.reduction_hash})
     ingest = Ingest(store, StepEncoder(featurizer, features, contract, settings.seed), replay.cursor)
 

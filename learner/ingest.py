@@ -51,7 +51,7 @@ class StepSource(Protocol):
 
 
 class StepEncoder:
-    """Crop views, maps and normalised proprioception of steps. The same step always gives the same numbers."""
+    """Steps as replay keeps them. The same step always gives the same numbers."""
 
     def __init__(self, featurizer: Featurizer, settings: FeatureSettings, contract: Contract, seed: int) -> None:
         self.featurizer = featurizer
@@ -73,11 +73,13 @@ class StepEncoder:
         )
 
     def _observation(self, observation: Observation, cursor: int, final: int) -> EncodedObservation:
+        body = normalise(observation.proprioception, self._contract.proprioception)
+        frames = self.featurizer.stack(observation.frames)  # (cameras, H, W, 3)
+        if self._settings.augmentation == "on-the-fly":
+            return EncodedObservation(frames, body)
         rng = np.random.default_rng([self._seed, cursor, final])
-        frames = self.featurizer.stack(observation.frames)
         views = crop_views(frames, self._settings.views, self._settings.pad_px, rng)  # (cameras, views, H, W, 3)
-        maps = self.featurizer.maps(views).to(device="cpu", dtype=torch.float16).numpy()
-        return EncodedObservation(maps, normalise(observation.proprioception, self._contract.proprioception))
+        return EncodedObservation(self.featurizer.maps(views).to(device="cpu", dtype=torch.float16).numpy(), body)
 
 
 class Ingest:

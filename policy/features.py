@@ -7,9 +7,10 @@ checkpoint, and its hash is part of the key of every cache of features.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -94,17 +95,29 @@ def crop_views(frames: NDArray[np.uint8], views: int, pad_px: int, rng: np.rando
 
     frames: uint8 (cameras, H, W, 3); returns uint8 (cameras, views, H, W, 3)
     """
-    cameras, height, width, _ = frames.shape
+    cameras = len(frames)
     out = np.empty((cameras, views, *frames.shape[1:]), np.uint8)
     out[:, 0] = frames
     if views == 1:
         return out
-    padded = np.pad(frames, ((0, 0), (pad_px, pad_px), (pad_px, pad_px), (0, 0)), mode="edge")
     offsets = rng.integers(0, 2 * pad_px + 1, size=(cameras, views - 1, 2))
     for camera in range(cameras):
-        for view in range(1, views):
-            top, left = offsets[camera, view - 1]
-            out[camera, view] = padded[camera, top : top + height, left : left + width]
+        out[camera, 1:] = crop_frames([frames[camera]] * (views - 1), offsets[camera], pad_px)
+    return out
+
+
+def crop_frames(
+    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], offsets: NDArray[np.int64], pad_px: int
+) -> NDArray[np.uint8]:
+    """Each frame, padded by replicated edges, cut to its size again.
+
+    frames: uint8 (N, H, W, 3); offsets: (N, 2), top and left of each cut, 0..2*pad_px; returns uint8 (N, H, W, 3)
+    """
+    out = np.empty((len(frames), *frames[0].shape), np.uint8)
+    _, height, width, _ = out.shape
+    for index, (frame, (top, left)) in enumerate(zip(frames, offsets, strict=True)):
+        padded = cv2.copyMakeBorder(frame, pad_px, pad_px, pad_px, pad_px, cv2.BORDER_REPLICATE)
+        out[index] = padded[top : top + height, left : left + width]
     return out
 
 
@@ -115,6 +128,8 @@ class Featurizer:
         self.encoder = encoder
         self.reduction = reduction
         self._names = tuple(camera.name for camera in contract.cameras)
+        side = contract.cameras[0].size_px  # `map_shape` refuses cameras of several sizes
+        self.frame_shape = len(contract.cameras), side, side, 3
         self.shape = map_shape(contract, encoder.channels if reduction is None else int(reduction.projection.shape[2]))
         if reduction is not None and reduction.projection.shape[:2] != (len(self._names), encoder.channels):
             raise EncoderError(

@@ -33,8 +33,13 @@ class EncoderSettings(Frozen):
 class FeatureSettings(Frozen):
     """Crop views of each frame, and how far its feature maps are reduced before they are stored."""
 
+    augmentation: Literal["cached", "on-the-fly"] = Field(
+        default="cached",
+        description="'cached' = encode `views` crops of each frame once, and draw one of them; 'on-the-fly' = keep the "
+        "frames, crop and encode afresh for every batch: the reference, forty times slower on a processor",
+    )
     views: int = Field(
-        default=4, ge=1, description="Views stored per frame: the unshifted one and views-1 random crops"
+        default=4, ge=1, description="Views stored per frame when cached: the unshifted one and views-1 random crops"
     )
     pad_px: int = Field(default=4, ge=0, description="Edge-replicated border before a random crop [px]")
     reduced_channels: int | None = Field(

@@ -14,17 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.columns import ReplayError
-from learner.replay import EncodedObservation, EncodedStep, Replay, ReplayLayout
+from learner.device_rows import DeviceMemory
+from learner.replay import Batch, EncodedObservation, EncodedStep, Replay, ReplayLayout
+from learner.views import StoredViews
 from policy.experience import Source, StepId
 
-LAYOUT = ReplayLayout(maps=(2, 3, 1, 2, 2), proprioception=2, action=4)
+LAYOUT = ReplayLayout(StoredViews((2, 3, 1, 2, 2)), proprioception=2, action=4)
 GAMMA = 0.9
 
 
 def observation(number: float) -> EncodedObservation:
     """An observation whose numbers tell which one it is; views differ by 0.25, cameras by 0.125."""
     camera, view = np.arange(2)[:, None, None, None, None] / 8, np.arange(3)[None, :, None, None, None] / 4
-    maps = np.broadcast_to(number + camera + view, LAYOUT.maps).astype(np.float16)
+    maps = np.broadcast_to(number + camera + view, LAYOUT.views.shape).astype(np.float16)
     return EncodedObservation(maps, np.full(2, number, np.float32))
 
 
@@ -240,6 +242,66 @@ class TestByHand:
         replay = fill(tmp_path, episode(4, Source.DEMO))
         with pytest.raises(ReplayError, match="got cursor 1 after 4"):
             replay.add(episode(1, Source.DEMO)[0])
-        other = Replay(tmp_path / "other", ReplayLayout((1, 1, 1, 2, 2), 2, 4), {})
+        other = Replay(tmp_path / "other", ReplayLayout(StoredViews((1, 1, 1, 2, 2)), 2, 4), {})
         with pytest.raises(ReplayError, match="this replay holds"):
             other.add(episode(1, Source.DEMO)[0])
+
+
+CPU = torch.device("cpu")
+
+
+def fields(batch: Batch) -> list[torch.Tensor]:
+    return [getattr(batch, name).clone() for name in Batch.__dataclass_fields__ if name != "demo"]
+
+
+class TestDeviceMemory:
+    """Rows that are copied to a device, here to the memory of the host."""
+
+    @given(steps=histories(), cut=st.integers(0, 12))
+    @settings(max_examples=8, deadline=None)
+    def test_batches_are_the_same_as_from_the_memory_map(self, steps: list[EncodedStep], cut: int) -> None:
+        memory = DeviceMemory(CPU, 1e-5)  # 10,000 bytes: 208 rows of 2 * 3 * 4 halves
+        with TemporaryDirectory() as first, TemporaryDirectory() as second:
+            mapped = fill(Path(first), steps)
+            before = Replay(Path(second), LAYOUT, {}, 4, memory)
+            for step in steps[:cut]:
+                before.add(step)
+            before.save()
+            copied = Replay(Path(second), LAYOUT, {}, 4, memory)
+            for step in steps[cut:]:
+                copied.add(step)
+            if len(mapped) == 0:
+                return
+            a = mapped.sample(64, 0.5, 3, GAMMA, np.random.default_rng(1))
+            b = copied.sample(64, 0.5, 3, GAMMA, np.random.default_rng(1))
+            assert all(map(torch.equal, fields(a), fields(b)))
+
+    def test_it_draws_from_the_copy(self, tmp_path: Path) -> None:
+        replay = Replay(tmp_path, LAYOUT, {}, 4, DeviceMemory(CPU, 1e-5))
+        for step in episode(4, Source.DEMO):
+            replay.add(step)
+        replay._columns.arrays["maps"][:] = 0
+        assert (replay.sample(8, 0.5, 1, GAMMA, np.random.default_rng(0)).next_maps > 0).all()
+
+    def test_what_does_not_fit_is_named_before_it_is_taken(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        memory = DeviceMemory(CPU, 4.8e-7)  # 480 bytes: 10 rows of 48
+        replay = Replay(tmp_path, LAYOUT, {}, 4, memory)
+        for step in episode(8, Source.DEMO):
+            replay.add(step)
+        assert "9 of the 10 observations" in caplog.text
+        extra = episode(1, Source.DEMO, first=20)[0]
+        with pytest.raises(ReplayError, match=r"11 observations, but 4.8e-07 GB of cpu hold 10; raise trainer"):
+            replay.add(extra)
+        assert (replay.steps, len(replay)) == (8, 8)
+        replay.save()
+        with pytest.raises(ReplayError, match="hold 6"):
+            Replay(tmp_path, LAYOUT, {}, 4, DeviceMemory(CPU, 3e-7))
+        again = Replay(tmp_path, LAYOUT, {}, 4)
+        again.add(extra)
+        assert len(again) == 9
+
+    def test_memory_that_cannot_be_had_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ReplayError, match=r"1000000000.0 GB of cpu cannot be had .*lower trainer.replay_device_gb"):
+            Replay(tmp_path, LAYOUT, {}, 4, DeviceMemory(CPU, 1e9))

@@ -17,6 +17,7 @@ from learner.store_copy import export_store
 from learner.store_prune import prune_store
 from learner.store_selection import SelectionError, choose_episodes
 from learner.store_verify import check_episode, check_structure
+from learner.views import StoredViews
 from nudge.v1 import learner_pb2 as pb
 from policy.experience import Source
 from policy.fakes import fake_contract, fake_episode
@@ -174,12 +175,12 @@ class TestPrune:
 
 
 class TestReplayNotices:
-    LAYOUT = ReplayLayout(maps=(1, 1, 1, 2, 2), proprioception=3, action=4)
+    LAYOUT = ReplayLayout(StoredViews((1, 1, 1, 2, 2)), proprioception=3, action=4)
 
     def fill(self, folder: Path, store: StoreReader) -> Replay:
         replay = Replay(folder, self.LAYOUT, {})
         for cursor, step in store.read_after(0, 100):
-            seen = EncodedObservation(np.zeros(self.LAYOUT.maps, np.float16), step.observation.proprioception)
+            seen = EncodedObservation(np.zeros(self.LAYOUT.views.shape, np.float16), step.observation.proprioception)
             final = None if step.final is None else seen
             replay.add(
                 EncodedStep(cursor, step.id, seen, step.action, step.source, step.reward, step.terminated, final)
