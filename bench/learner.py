@@ -135,11 +135,21 @@ def _table(sides: dict[SideName, Side], settings: Settings) -> Table:
     rounds = max(side.turns for side in sides.values())
     shapes = f"{settings.cameras} cameras of 128x128, batch {settings.batch}"
     table = Table(title=f"Learner updates, {shapes}, median of {rounds} turns")
-    for heading in ("side", "threads", "updates/s", "s/update", "CPU s/update", "bytes/transition", "remark"):
+    for heading in (
+        "side",
+        "threads",
+        "updates/s",
+        "s/update",
+        "CPU s/update",
+        "peak RAM",
+        "bytes/transition",
+        "remark",
+    ):
         table.add_column(heading, justify="left" if heading in {"side", "remark"} else "right")
     for name, side in sides.items():
         held = f"{side.facts['replay_bytes_per_transition']:,}"
-        numbers = (f"{1 / side.update_s:.4g}", f"{side.update_s:.4g}", f"{side.cpu_s:.4g}", held)
+        peak = f"{side.peak_bytes / 2**20:,.0f} MiB"
+        numbers = (f"{1 / side.update_s:.4g}", f"{side.update_s:.4g}", f"{side.cpu_s:.4g}", peak, held)
         table.add_row(side.title, str(settings.threads_of(name)), *numbers, side.remark)
     return table
 
@@ -161,7 +171,10 @@ def figures(sides: dict[SideName, Side], settings: Settings, load: float) -> dic
         "lerobot_synchronous_updates_per_s": rate["lerobot_synchronous"],
         "ratio_synchronous": ratio("fast", "lerobot_synchronous"),
         "paper_ratio_synchronous": ratio("paper", "lerobot_synchronous"),
-        "sides": {name: {"cpu_s_per_update": side.cpu_s, **side.facts} for name, side in sides.items()},
+        "sides": {
+            name: {"cpu_s_per_update": side.cpu_s, "peak_ram_bytes": side.peak_bytes, **side.facts}
+            for name, side in sides.items()
+        },
         "rounds": max(side.turns for side in sides.values()),
         "batch": settings.batch,
         "cameras": settings.cameras,

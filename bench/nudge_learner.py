@@ -22,7 +22,8 @@ import torch
 from console.presets import load_preset
 from console.settings import Settings
 from learner.ingest import StepEncoder, fit_on_demos
-from learner.replay import EncodedStep, Replay, ReplayLayout
+from learner.replay import EncodedStep, Replay
+from learner.replay_layout import make_layout
 from learner.sac import Sac, use_matmul
 from learner.settings import LearnerSettings
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
@@ -78,11 +79,7 @@ def build_trainer(
     featurizer = Featurizer(encoder, fit_on_demos(steps, encoder, contract, settings.features, seed), contract)
     encoded, encode_s = _encoded(steps, StepEncoder(featurizer, settings.features, contract, seed))
     folder = tempfile.TemporaryDirectory(prefix="nudge-bench-")
-    layout = ReplayLayout(
-        maps=(cameras, settings.features.views, *featurizer.shape[1:]),
-        proprioception=len(contract.proprioception),
-        action=len(contract.action),
-    )
+    layout = make_layout(featurizer, settings.features, contract)
     replay = Replay(Path(folder.name), layout, {"reduction": featurizer.reduction_hash}, 2 * transitions)
     _fill(replay, encoded, transitions)
     spec = make_spec(contract, encoder, settings.features.reduced_channels, settings.network)
@@ -92,7 +89,7 @@ def build_trainer(
         chosen = settings.sac
         sac.update(replay.sample(batch_size, chosen.demo_fraction, chosen.n_step, chosen.discount, rng))
 
-    return NudgeLearner(settings, sac, update, folder.cleanup, encode_s, _bytes_per_transition(layout))
+    return NudgeLearner(settings, sac, update, folder.cleanup, encode_s, layout.slot_bytes)
 
 
 def _contract(cameras: int) -> Contract:
@@ -177,8 +174,3 @@ def _fill(replay: Replay, encoded: list[EncodedStep], transitions: int) -> None:
         step = encoded[index % len(encoded)]
         fresh = StepId(step.id.session, index // EPISODE_STEPS, step.id.step)
         replay.add(dataclasses.replace(step, cursor=index + 1, id=fresh))
-
-
-def _bytes_per_transition(layout: ReplayLayout) -> int:
-    """Of the encoded maps, proprioception and action; a step's flags and numbers add a few bytes."""
-    return 2 * int(np.prod(layout.maps)) + 4 * (layout.proprioception + layout.action)

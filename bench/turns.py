@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -56,6 +58,7 @@ class Side:
         self.title = title
         self._walls_s: list[float] = []
         self._cpus_s: list[float] = []
+        self._peaks_bytes: list[int] = []
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(build, threads, theirs), daemon=True)
         self._process.start()
@@ -72,10 +75,11 @@ class Side:
         """Let the side learn for about `turn_s`, at least one update, and note the mean times."""
         self._signal(signal.SIGCONT)
         self._pipe.send(self._updates_per_turn)
-        wall_s, cpu_s = self._receive()
+        wall_s, cpu_s, peak_bytes = self._receive()
         self._signal(signal.SIGSTOP)
         self._walls_s.append(wall_s)
         self._cpus_s.append(cpu_s)
+        self._peaks_bytes.append(peak_bytes)
 
     def close(self) -> None:
         """End the process: asked to, and killed if it is in the middle of a long update."""
@@ -101,6 +105,11 @@ class Side:
         """Median over the turns of the processor time of an update, all threads together [s]."""
         return statistics.median(self._cpus_s)
 
+    @property
+    def peak_bytes(self) -> int:
+        """Most memory that the process has held so far, building and mapped files included [bytes]."""
+        return max(self._peaks_bytes)
+
     def _receive(self) -> Any:
         try:
             return self._pipe.recv()
@@ -114,7 +123,7 @@ class Side:
 
 
 def _serve(build: Callable[[], Built], threads: int, pipe: Connection) -> None:
-    """A side's process: build, warm up, then run as many updates as asked for and answer with their times; 0 ends."""
+    """A side's process: build, warm up, then run as many updates as asked for and answer with their cost; 0 ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: the parent decides
     torch.set_num_threads(threads)
     built = build()
@@ -123,7 +132,7 @@ def _serve(build: Callable[[], Built], threads: int, pipe: Connection) -> None:
         update_s, _ = _timed(built.update, 1)
         pipe.send((dict(built.facts), built.remark, update_s))
         while (updates := pipe.recv()) > 0:
-            pipe.send(_timed(built.update, updates))
+            pipe.send((*_timed(built.update, updates), peak_bytes()))
     finally:
         built.close()
 
@@ -134,3 +143,9 @@ def _timed(update: Callable[[], object], updates: int) -> tuple[float, float]:
     for _ in range(updates):
         update()
     return (time.perf_counter() - wall_s) / updates, (time.process_time() - cpu_s) / updates
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held so far, mapped files included [bytes]."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS tells bytes, Linux KiB

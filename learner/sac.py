@@ -1,71 +1,30 @@
-"""SAC after RLPD, with HIL-SERL's settings to choose: losses as pure functions, and the update that uses them.
+"""SAC after RLPD, with HIL-SERL's settings to choose: the networks of a run, and the update that trains them.
 
-Notation: r reward, gamma^m discount over the m <= n steps of an n-step return (0 after termination), a' ~ pi(.|s'),
-alpha temperature, Q_i members of the ensemble, Q'_i their target networks.
+Losses are in `learner.losses`, whose notation is used here.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
+from learner.batch import Batch
+from learner.capture import GraphRecorder, RecordedStep, Step
 from learner.critic import Critic
-from learner.replay import Batch
+from learner.inputs import Inputs, Kind, random_words
+from learner.losses import actor_loss, bc_loss, critic_loss, critic_target, grasp_loss, grasp_target, temperature_loss
 from learner.settings import SacSettings
 from policy.contract import Contract
 from policy.encoder import has_bfloat16
-from policy.network import PolicyNetwork, PolicySpec, tanh_gaussian
+from policy.network import PolicyNetwork, PolicySpec, float_maps, tanh_gaussian
 
 METRICS_EVERY = 10  # updates of the actor; each reading costs a dozen small operations
-
-
-def critic_target(reward: Tensor, discount: Tensor, next_q: Tensor, entropy_bonus: Tensor | None = None) -> Tensor:
-    """y = r + gamma^m (min_i Q'_i(s', a') [- alpha log pi(a'|s')]).
-
-    reward, discount: (B,); next_q: (members, B); entropy_bonus: -alpha log pi, (B,); returns (B,)
-    """
-    value = next_q.min(dim=0).values
-    return torch.addcmul(reward, discount, value if entropy_bonus is None else value + entropy_bonus)
-
-
-def critic_loss(q: Tensor, target: Tensor) -> Tensor:
-    """mean_i mean_b (Q_i(s, a) - y)^2. q: (members, B); target: (B,)."""
-    return (q - target).square().mean()
-
-
-def actor_loss(q: Tensor, log_prob: Tensor, temperature: Tensor, actor_q: Literal["mean", "min"] = "mean") -> Tensor:
-    """mean_b (alpha log pi(a|s) - Q(s, a)), Q the mean (RLPD, HIL-SERL) or the minimum of the ensemble.
-
-    q: (members, B); log_prob: (B,); temperature: ()
-    """
-    value = q.mean(dim=0) if actor_q == "mean" else q.min(dim=0).values
-    return (temperature * log_prob - value).mean()
-
-
-def temperature_loss(log_temperature: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
-    """alpha (H - H*), H = -mean log pi: alpha falls while the policy is more random than the target entropy H*."""
-    return log_temperature.exp() * (-log_prob.mean() - target_entropy)
-
-
-def bc_loss(mean: Tensor, demo_action: Tensor) -> Tensor:
-    """mean_b sum_i (tanh(mean_i) - a_i)^2 over demonstrated actions. Both (B, A)."""
-    return (torch.tanh(mean) - demo_action).square().sum(-1).mean()
-
-
-def grasp_target(reward: Tensor, discount: Tensor, next_online: Tensor, next_target: Tensor) -> Tensor:
-    """y = r + gamma^m Q'(s', argmax_g Q(s', g)): double DQN. reward, discount: (B,); the values: (B, 3)."""
-    best = next_online.argmax(dim=-1, keepdim=True)
-    return reward + discount * next_target.gather(-1, best).squeeze(-1)
-
-
-def grasp_loss(values: Tensor, gripper: Tensor, target: Tensor) -> Tensor:
-    """mean_b (Q(s, g) - y)^2. values: (B, 3); gripper: executed, -1..1, (B,), rounded to -1, 0, +1; target: (B,)."""
-    chosen = values.gather(-1, (gripper.round().long() + 1)[:, None]).squeeze(-1)
-    return (chosen - target).square().mean()
 
 
 def use_matmul(matmul: Literal["auto", "float32", "bfloat16"], device: torch.device) -> None:
@@ -106,11 +65,13 @@ class Sac:
         self._collect_parameters()
         self._sums = torch.zeros(len(self.metric_names), device=device)
         self._readings = 0
+        self._run: Step = self._recorded() if self._captures else self._step
 
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Names of what `read_metrics` returns."""
-        names = ("critic_loss", "q_mean", "q_max", "actor_loss", "entropy", "temperature", "bc_loss")
+        losses = ("critic_loss", "q_mean", "q_min", "q_max", "actor_loss", "entropy", "temperature", "bc_loss")
+        names = (*losses, "critic_gradient_norm", "actor_gradient_norm")
         return (*names, "grasp_loss", "grasp_q") if self.policy.discrete else names
 
     def modules(self) -> dict[str, nn.Module]:
@@ -124,19 +85,11 @@ class Sac:
 
     def update(self, batch: Batch) -> None:
         """One gradient step of the critic(s), and of actor and temperature when it is their turn."""
-        batch = batch.to(self.device)
-        maps, next_maps = batch.maps.float(), batch.next_maps.float()
-        noise = torch.randn(2, len(batch.reward), self._actions, generator=self.generator, device=self.device)
-        features = self.critic.trunk(maps, batch.proprioception, self.generator)
-        loss, q, grasp = self._critic_step_loss(batch, maps, next_maps, features, noise[0])
-        acts = self.updates % self.settings.actor_every == 0
-        self.critic_optimiser.zero_grad()
-        loss.backward(inputs=self._critic_parameters)
-        if acts:
-            # With the critic as it was before its step, as HIL-SERL does: its features are reused, not computed again.
-            self._actor_step(batch, maps, features.detach(), noise[1], (loss, q, grasp))
-        self.critic_optimiser.step()
-        torch._foreach_lerp_(self._target_parameters, self._critic_parameters, self.settings.tau)
+        turn, rest = divmod(self.updates, self.settings.actor_every)
+        acts = rest == 0
+        kind = Kind(acts, acts and turn % METRICS_EVERY == 0, len(batch.reward), batch.demo)
+        self._run(kind, self._inputs(batch.to(self.device), acts))
+        self._readings += kind.records
         self.updates += 1
 
     def read_metrics(self) -> dict[str, float]:
@@ -159,30 +112,64 @@ class Sac:
         finite = torch.isfinite(torch.stack([tensor.sum() for tensor in named.values()])).tolist()
         return [name for name, good in zip(named, finite, strict=True) if not good]
 
+    def _inputs(self, batch: Batch, acts: bool) -> Inputs:
+        """All that is random in an update, drawn at once, and what else changes."""
+        settings, generator, device = self.settings, self.generator, self.device
+        size, members, words = settings.target_subset, None, None
+        noise = torch.randn(2, len(batch.reward), self._actions, generator=generator, device=device)
+        if size is not None and size < settings.critics:
+            members = torch.randperm(settings.critics, generator=generator, device=device)[:size]
+        dropped = self.critic.trunk.heads.dropped
+        if dropped is not None:
+            own = self.policy.trunk is not self.critic.trunk
+            passes = 3 + (own and acts) + 3 * (self.policy.grasp_trunk is not None)
+            words = random_words((passes, *dropped, len(batch.reward)), generator, device)
+        return Inputs(batch, noise, members, words, torch.full((), self._bc_weight(), device=device))
+
+    def _step(self, kind: Kind, inputs: Inputs) -> None:
+        """The update as a device can repeat it: nothing here depends on a number that only the host knows."""
+        batch, words = inputs.batch, iter(() if inputs.words is None else inputs.words)
+        maps, next_maps = float_maps(batch.maps), float_maps(batch.next_maps)
+        features = self.critic.trunk(maps, batch.proprioception, next(words, None))
+        loss, q, grasp = self._critic_step_loss(inputs, maps, next_maps, features, words)
+        self.critic_optimiser.zero_grad()
+        loss.backward(inputs=self._critic_parameters)
+        if kind.acts:
+            # With the critic as it was before its step, as HIL-SERL does: its features are reused, not computed again.
+            self._actor_step(kind, inputs, maps, features.detach(), words, (loss, q, grasp))
+        self.critic_optimiser.step()
+        torch._foreach_lerp_(self._target_parameters, self._critic_parameters, self.settings.tau)
+
     def _critic_step_loss(
-        self, batch: Batch, maps: Tensor, next_maps: Tensor, features: Tensor, noise: Tensor
+        self, inputs: Inputs, maps: Tensor, next_maps: Tensor, features: Tensor, words: Iterator[Tensor]
     ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
-        settings = self.settings
+        settings, batch = self.settings, inputs.batch
         reward = batch.reward * settings.reward_scale
         with torch.no_grad():
-            following = next_maps, batch.next_proprioception, self.generator
-            target_features = self.critic_target.trunk(*following)
-            online_features = self.policy.trunk(*following)
+            following = next_maps, batch.next_proprioception
+            target_features = self.critic_target.trunk(*following, next(words, None))
+            online_features = self.policy.trunk(*following, next(words, None))
             mean, log_std = self.policy.actor(online_features)
-            next_action, next_log_prob = tanh_gaussian(mean, log_std, noise)
+            next_action, next_log_prob = tanh_gaussian(mean, log_std, inputs.noise[0])
             next_q = self.critic_target.ensemble(target_features, next_action)
             bonus = -self.log_temperature.exp() * next_log_prob if settings.backup_entropy else None
-            target = critic_target(reward, batch.discount, self._subset(next_q), bonus)
+            counting = next_q if inputs.members is None else next_q[inputs.members]  # REDQ: a random subset
+            target = critic_target(reward, batch.discount, counting, bonus)
         q = self.critic.ensemble(features, batch.action[:, : self._actions])
         loss = critic_loss(q, target)
         if self.policy.grasp is None:
             return loss, q, None
         trunks = features, online_features, target_features
-        grasp, values = self._grasp_loss(batch, maps, next_maps, trunks)
+        grasp, values = self._grasp_loss(batch, maps, next_maps, trunks, words)
         return loss + grasp, q, (grasp, values)
 
     def _grasp_loss(
-        self, batch: Batch, maps: Tensor, next_maps: Tensor, trunks: tuple[Tensor, Tensor, Tensor]
+        self,
+        batch: Batch,
+        maps: Tensor,
+        next_maps: Tensor,
+        trunks: tuple[Tensor, Tensor, Tensor],
+        words: Iterator[Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Loss and values of the grasp critic. trunks: of s, s' and s' by the target; its own when they are shared."""
         features, online_next, target_next = trunks
@@ -193,39 +180,42 @@ class Sac:
         reward = (batch.reward - penalty * batch.gripper_changes) * self.settings.reward_scale
         with torch.no_grad():
             if trunk is not None:
-                following = next_maps, batch.next_proprioception, self.generator
-                online_next, target_next = trunk(*following), self.grasp_target[1](*following)
+                following = next_maps, batch.next_proprioception
+                online_next = trunk(*following, next(words, None))
+                target_next = self.grasp_target[1](*following, next(words, None))
             target = grasp_target(reward, batch.discount, head(online_next), self.grasp_target[0](target_next))
         if trunk is not None:
-            features = trunk(maps, batch.proprioception, self.generator)
+            features = trunk(maps, batch.proprioception, next(words, None))
         values = head(features)
         return grasp_loss(values, batch.action[:, -1], target), values
 
     def _actor_step(
         self,
-        batch: Batch,
+        kind: Kind,
+        inputs: Inputs,
         maps: Tensor,
         features: Tensor,
-        noise: Tensor,
+        words: Iterator[Tensor],
         critic: tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None],
     ) -> None:
         """Gradient step of actor and temperature. features: of the critic's trunk, detached; critic: for metrics."""
-        shared = self.policy.trunk is self.critic.trunk
-        own = features if shared else self.policy.trunk(maps, batch.proprioception, self.generator)
+        batch, shared = inputs.batch, self.policy.trunk is self.critic.trunk
+        own = features if shared else self.policy.trunk(maps, batch.proprioception, next(words, None))
         mean, log_std = self.policy.actor(own)
-        action, log_prob = tanh_gaussian(mean, log_std, noise)
+        action, log_prob = tanh_gaussian(mean, log_std, inputs.noise[1])
         temperature = self.log_temperature.detach().exp()
         loss = actor_loss(self.critic.ensemble(features, action), log_prob, temperature, self.settings.actor_q)
-        weight, bc = self._bc_weight(), torch.zeros((), device=self.device)
-        total = loss
-        if weight > 0 and batch.demo > 0:
-            bc = bc_loss(mean[: batch.demo], batch.action[: batch.demo, : self._actions])
-            total = loss + weight * bc
+        total, bc = loss, torch.zeros((), device=self.device)
+        if self.settings.bc_weight > 0 and kind.demo > 0:
+            bc = bc_loss(mean[: kind.demo], batch.action[: kind.demo, : self._actions])
+            total = loss + inputs.bc_weight * bc
         total = total + temperature_loss(self.log_temperature, log_prob.detach(), self.target_entropy)
         self.actor_optimiser.zero_grad()
         total.backward(inputs=self._actor_parameters)
         self.actor_optimiser.step()
-        if self.updates // self.settings.actor_every % METRICS_EVERY == 0:
+        if self.settings.temperature_min > 0:
+            self.log_temperature.data.clamp_(min=math.log(self.settings.temperature_min))
+        if kind.records:
             self._record(critic, loss, log_prob, temperature, bc)
 
     @torch.no_grad()
@@ -238,20 +228,12 @@ class Sac:
         bc: Tensor,
     ) -> None:
         total, q, grasp = critic
-        values = [total, q.mean(), q.max(), loss, -log_prob.mean(), temperature, bc]
+        norms = [_gradient_norm(self._critic_parameters), _gradient_norm(self._actor_parameters)]
+        values = [total, q.mean(), q.min(), q.max(), loss, -log_prob.mean(), temperature, bc, *norms]
         if grasp is not None:
             values += [grasp[0], grasp[1].mean()]
             values[0] = total - grasp[0]
         self._sums += torch.stack(values)
-        self._readings += 1
-
-    def _subset(self, next_q: Tensor) -> Tensor:
-        """REDQ: a random subset of the members for this target."""
-        size = self.settings.target_subset
-        if size is None or size >= len(next_q):
-            return next_q
-        chosen = torch.randperm(len(next_q), generator=self.generator, device=self.device)[:size]
-        return next_q[chosen]
 
     def _bc_weight(self) -> float:
         return self.settings.bc_weight * math.pow(0.5, self.updates / self.settings.bc_half_life_updates)
@@ -267,16 +249,30 @@ class Sac:
             acting += list(policy.trunk.parameters())
         self._actor_parameters = [*acting, self.log_temperature]
         self._actions: int = policy.actor.out.weight.shape[-1] // 2
-        self.critic_optimiser = torch.optim.Adam(self._critic_parameters, lr=settings.critic_lr, fused=True)
+        how: dict[str, Any] = {"fused": True, "capturable": self._captures}
+        self.critic_optimiser = torch.optim.Adam(self._critic_parameters, lr=settings.critic_lr, **how)
         groups: list[dict[str, Any]] = [
             {"params": acting},
             {"params": [self.log_temperature], "lr": settings.temperature_lr},
         ]
-        self.actor_optimiser = torch.optim.Adam(
-            groups,
-            lr=settings.actor_lr,
-            fused=True,
-        )
+        self.actor_optimiser = torch.optim.Adam(groups, lr=settings.actor_lr, **how)
+
+    @property
+    def _captures(self) -> bool:
+        return self.settings.capture == "auto" and self.device.type == "cuda"  # ROCm's devices are named so as well
+
+    def _recorded(self) -> RecordedStep:
+        recorded = RecordedStep(self._step, GraphRecorder(self.device))
+        for optimiser in (self.critic_optimiser, self.actor_optimiser):
+            optimiser.register_load_state_dict_post_hook(
+                lambda _: recorded.forget()
+            )  # it has other tensors from now on
+        return recorded
+
+
+def _gradient_norm(parameters: list[Tensor]) -> Tensor:
+    """Length of the gradient over all parameters, ()."""
+    return get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def _frozen_copy[M: nn.Module](module: M) -> M:

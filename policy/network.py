@@ -71,6 +71,21 @@ class GroupedLinear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
+class GroupedColumnLinear(nn.Module):
+    """As `GroupedLinear`, for inputs with their batch last: (groups, n_in, B) -> (groups, n_out, B)."""
+
+    def __init__(self, groups: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(groups, n_out, n_in))
+        self.bias = nn.Parameter(torch.zeros(groups, n_out, 1))
+        for group in range(groups):
+            nn.init.xavier_uniform_(self.weight.data[group])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(groups, n_in, B) -> (groups, n_out, B)."""
+        return torch.baddbmm(self.bias, self.weight, x)
+
+
 class GroupedNorm(nn.Module):
     """LayerNorm with weights of its own per group, then tanh: (groups, B, width) -> same."""
 
@@ -102,8 +117,9 @@ class DenseHeads(nn.Module):
         cameras, channels, height, width = shape
         self.linear = GroupedLinear(cameras, channels * height * width, network.head_width)
         self.norm = GroupedNorm(cameras, network.head_width)
+        self.dropped: tuple[int, int] | None = None
 
-    def forward(self, maps: Tensor, _generator: torch.Generator | None) -> Tensor:
+    def forward(self, maps: Tensor, _words: Tensor | None) -> Tensor:
         """(cameras, B, channels, h, w) -> (cameras, B, head_width); has no dropout."""
         out: Tensor = self.norm(self.linear(maps.flatten(2)))
         return out
@@ -120,20 +136,23 @@ class SpatialHeads(nn.Module):
         cameras, channels, height, width = shape
         cells, features = height * width, network.spatial_features
         self.kernel = nn.Parameter(torch.randn(cameras, channels, cells, features) / math.sqrt(cells))  # LeCun
-        self.linear = GroupedLinear(cameras, channels * features, network.head_width)
+        self.linear = GroupedColumnLinear(cameras, channels * features, network.head_width)
         self.norm = GroupedNorm(cameras, network.head_width)
         self.dropout = network.dropout
+        self.dropped = (cameras, channels * features) if network.dropout > 0 else None  # of each observation
 
-    def forward(self, maps: Tensor, generator: torch.Generator | None) -> Tensor:
-        """(cameras, B, channels, h, w) -> (cameras, B, head_width)."""
+    def forward(self, maps: Tensor, words: Tensor | None) -> Tensor:
+        """(cameras, B, channels, h, w) -> (cameras, B, head_width). words: int16 (cameras, channels * features, B)."""
         cameras, batch = maps.shape[:2]
-        cells = maps.flatten(3).transpose(1, 2)  # (cameras, channels, B, h*w)
-        # Camera by camera, because a batched product of three dimensions takes the transposed view without a copy.
-        products = [torch.bmm(cells[i], self.kernel[i]).transpose(0, 1) for i in range(cameras)]
-        embedded = torch.stack(products).view(cameras, batch, -1)  # (cameras, B, channels * features)
-        if generator is not None and self.dropout > 0:
-            embedded = drop(embedded, self.dropout, generator)
-        out: Tensor = self.norm(self.linear(embedded))
+        # Embeddings come out with the batch last and stay so: forwards and backwards, nothing large is rearranged.
+        cells = maps.flatten(3).permute(0, 2, 3, 1).flatten(0, 1)  # (cameras * channels, h*w, B): a view of float_maps
+        kernel = self.kernel.transpose(2, 3).flatten(0, 1)  # (cameras * channels, features, h*w)
+        if words is not None:
+            kernel = kernel * (1 / (1 - self.dropout))  # what is kept counts more; scaled here, where it is cheap
+        embedded = torch.bmm(kernel, cells).view(cameras, -1, batch)  # (cameras, channels * features, B)
+        if words is not None:
+            embedded = drop(embedded, self.dropout, words)
+        out: Tensor = self.norm(self.linear(embedded).transpose(1, 2))
         return out
 
 
@@ -148,14 +167,14 @@ class ObservationTrunk(nn.Module):
         self.norm = GroupedNorm(1, network.proprioception_width)
         self.width = shape[0] * network.head_width + network.proprioception_width
 
-    def forward(self, maps: Tensor, proprioception: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, maps: Tensor, proprioception: Tensor, words: Tensor | None = None) -> Tensor:
         """One vector per observation.
 
         maps: float32 (cameras, B, channels, h, w); proprioception: float32 (B, P), normalised
-        generator: draws the dropout masks; None switches dropout off
+        words: int16 (*heads.dropped, B), uniform, from which dropout is decided; None switches it off
         returns: (B, width)
         """
-        views = self.heads(maps, generator)  # (cameras, B, head_width)
+        views = self.heads(maps, words)  # (cameras, B, head_width)
         body = self.norm(self.proprioception(proprioception[None]))[0]
         return torch.cat([*views.unbind(0), body], dim=-1)
 
@@ -259,14 +278,18 @@ def tanh_gaussian(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor,
     return torch.tanh(u), log_prob
 
 
-def drop(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Dropout with masks from a generator of one's own, so that a restored run repeats bit by bit.
+def float_maps(maps: Tensor) -> Tensor:
+    """Stored maps (cameras, B, channels, h, w) as float32 of the same shape, an observation's cameras side by side.
 
-    Four 16-bit draws are cut from each random word: 10 times cheaper than `bernoulli_` on a CPU, and the probability is
-    exact to 1/65536.
+    So that cameras and channels are one dimension of a batched product, without another copy.
     """
-    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
-    words.random_(-(2**63), None, generator=generator)
+    return maps.transpose(0, 1).to(torch.float32, memory_format=torch.contiguous_format).transpose(0, 1)
+
+
+def drop(x: Tensor, probability: float, words: Tensor) -> Tensor:
+    """Zero where a uniform int16 is low: with the probability, exact to 1/65536. What is kept is not scaled.
+
+    words: of the shape of x. They are compared right into a float mask: a boolean one costs three times as much.
+    """
     threshold = round(probability * 65536) - 32768
-    keep = (words.view(torch.int16)[: x.numel()] >= threshold).view(x.shape)
-    return x * keep.to(x.dtype).mul_(1 / (1 - probability))
+    return x * torch.ge(words, threshold, out=torch.empty_like(x, requires_grad=False))

@@ -57,9 +57,10 @@ class TestOurSide:
         assert all(changed)
 
     def test_a_fast_transition_takes_16_kb_with_two_cameras(self) -> None:
-        # 2 cameras * 4 views * 64 channels * 4 * 4 cells * 2 bytes = 16384; (13 + 4) * 4 bytes = 68
+        # 2 cameras * 4 views * 64 channels * 4 * 4 cells * 2 bytes = 16384; (13 + 4) * 4 bytes = 68; reward, next,
+        # session, episode, step of 4 bytes, and four flags: 24
         with closing(build_trainer("fast", batch_size=8, cameras=2, seed=0, transitions=60)) as ours:
-            assert ours.replay_bytes_per_transition == 16384 + 68
+            assert ours.replay_bytes_per_transition == 16384 + 68 + 24
 
 
 class TestSides:
@@ -74,6 +75,8 @@ class TestSides:
         assert found["lerobot_updates_per_s"] is None
         assert found["ratio"] is None
         assert found["sides"]["fast"]["encode_s_per_step"] > 0
+        # torch and a network of 4.9 million parameters; the machine's whole memory would be a mistake in the unit
+        assert 100e6 < found["sides"]["fast"]["peak_ram_bytes"] < 20e9
         assert found["threads"] == {"fast": 1}
         assert found["machine"].keys() == {"cpu", "cores", "load_before", "torch"}
 

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from console.presets import load_preset
 from console.settings import Settings
+from learner.losses import actor_loss, critic_loss, critic_target, grasp_loss, grasp_target, temperature_loss
 from learner.replay import Batch
-from learner.sac import Sac, actor_loss, critic_loss, critic_target, grasp_loss, grasp_target, temperature_loss
+from learner.sac import Sac
 from learner.settings import SacSettings
 from policy.fakes import fake_contract
 from policy.network import EncoderIdentity, GroupedLinear, GroupedNorm, Mlp, ObservationTrunk, PolicySpec
@@ -145,7 +146,8 @@ def trunk(ours: ObservationTrunk, theirs: Any) -> Iterator[Link]:
         post = theirs.post_encoders[name]  # dropout, linear, norm, tanh
         kernel = theirs.spatial_embeddings[name].kernel
         yield Link(heads.kernel, lambda t, camera=camera: t[camera].unflatten(1, CELLS), kernel)  # type: ignore[misc]
-        yield from linear(heads.linear, camera, post[1])
+        yield Link(heads.linear.weight, lambda t, camera=camera: t[camera], post[1].weight)  # type: ignore[misc]
+        yield Link(heads.linear.bias, lambda t, camera=camera: t[camera, :, 0], post[1].bias)  # type: ignore[misc]
         yield from norm(heads.norm, camera, post[2])
     yield from linear(ours.proprioception, 0, theirs.state_encoder[0])
     yield from norm(ours.norm, 0, theirs.state_encoder[1])

@@ -17,13 +17,14 @@ import torch
 from learner.replay import Batch, EncodedObservation, EncodedStep, Replay, ReplayLayout
 from learner.sac import Sac
 from learner.settings import SacSettings
+from learner.views import StoredViews
 from policy.experience import Source, StepId
 from policy.fakes import fake_contract
 from policy.network import EncoderIdentity, PolicySpec
 from policy.settings import NetworkSettings
 
 CONTRACT = fake_contract(cameras=1, proprioception=2)
-LAYOUT = ReplayLayout(maps=(1, 1, 3, 4, 4), proprioception=2, action=4)
+LAYOUT = ReplayLayout(StoredViews((1, 1, 3, 4, 4)), proprioception=2, action=4)
 GAMMA = 0.9
 
 
@@ -109,7 +110,7 @@ class TestCritic:
         self, tmp_path: Path, terminated: bool, reward: float, loss: float
     ) -> None:
         replay = Replay(tmp_path, LAYOUT, {})
-        seen = EncodedObservation(np.zeros(LAYOUT.maps, np.float16), np.zeros(2, np.float32))
+        seen = EncodedObservation(np.zeros(LAYOUT.views.shape, np.float16), np.zeros(2, np.float32))
         action = np.zeros(4, np.float32)
         replay.add(EncodedStep(1, StepId("0" * 32, 0, 0), seen, action, Source.DEMO, reward, terminated, final=seen))
         batch = replay.sample(4, 0.5, 3, GAMMA, np.random.default_rng(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -11,18 +12,9 @@ from torch import Tensor
 
 from console.presets import load_preset
 from console.settings import Settings
+from learner.losses import actor_loss, bc_loss, critic_loss, critic_target, grasp_loss, grasp_target, temperature_loss
 from learner.replay import Batch
-from learner.sac import (
-    Sac,
-    actor_loss,
-    bc_loss,
-    critic_loss,
-    critic_target,
-    grasp_loss,
-    grasp_target,
-    temperature_loss,
-    use_matmul,
-)
+from learner.sac import Sac, use_matmul
 from learner.settings import SacSettings
 from policy.fakes import fake_contract
 from policy.network import EncoderIdentity, PolicySpec
@@ -223,12 +215,26 @@ class TestUpdate:
         sac.update(make_batch(demo=0))
         assert sac.read_metrics()["bc_loss"] == 0
 
-    def test_a_redq_subset_still_bounds_by_the_minimum_of_all(self) -> None:
-        sac = make_sac(critics=4, target_subset=2)
-        next_q = torch.arange(12.0).reshape(4, 3)
-        subset = sac._subset(next_q)
-        assert subset.shape == (2, 3)
-        assert set(subset[:, 0].tolist()) <= {0.0, 3.0, 6.0, 9.0}
+    def test_redq_takes_the_minimum_of_a_random_subset(self) -> None:
+        # Every member says its own number, so the target tells which were asked: y = min of 2 of 4.
+        sac = make_sac(critics=4, target_subset=2, actor_every=1, bc_weight=0.0)
+        with torch.no_grad():
+            for ensemble in (sac.critic.ensemble, sac.critic_target.ensemble):
+                ensemble.out.weight.zero_()
+            sac.critic.ensemble.out.bias.zero_()
+            sac.critic_target.ensemble.out.bias.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]).view(4, 1, 1))
+        smallest = set()
+        for _ in range(40):
+            again = copy.copy(sac)  # shares the generator and the targets
+            inputs = again._inputs(make_batch(), acts=False)
+            assert inputs.members is not None
+            assert len(set(inputs.members.tolist())) == 2
+            smallest.add(int(inputs.members.min()) + 1)
+        assert smallest == {1, 2, 3}
+        batch = dataclasses.replace(make_batch(), reward=torch.zeros(16), discount=torch.ones(16))
+        sac.update(batch)
+        # Q = 0 everywhere: the loss is the square of the smallest of the two
+        assert round(sac.read_metrics()["critic_loss"], 3) in {1.0, 4.0, 9.0}
 
     def test_the_same_seed_repeats_bit_by_bit(self) -> None:
         first, second = (make_sac(seed=4, network={"head": "spatial"}) for _ in range(2))

@@ -18,6 +18,7 @@ from policy.network import (
     PolicySpec,
     SpatialHeads,
     drop,
+    float_maps,
     tanh_gaussian,
 )
 from policy.settings import NetworkSettings
@@ -74,15 +75,35 @@ class TestLayers:
         heads = SpatialHeads((2, 6, 4, 4), NetworkSettings(head="spatial", head_width=8))
         maps = torch.randn(2, 3, 6, 4, 4)
         embedded = torch.einsum("nbcs,ncsf->nbcf", maps.flatten(3), heads.kernel).reshape(2, 3, 48)
-        torch.testing.assert_close(heads(maps, None), heads.norm(heads.linear(embedded)), rtol=1e-4, atol=1e-5)
+        linear = torch.einsum("nbi,noi->nbo", embedded, heads.linear.weight) + heads.linear.bias.transpose(1, 2)
+        torch.testing.assert_close(heads(maps, None), heads.norm(linear), rtol=1e-4, atol=1e-5)
 
-    def test_dropout_keeps_the_mean_and_repeats_with_its_generator(self) -> None:
-        x = torch.ones(3, 1001, 33)
-        first = drop(x, 0.1, torch.Generator().manual_seed(0))
-        assert torch.equal(first, drop(x, 0.1, torch.Generator().manual_seed(0)))
-        # 99,099 draws: the standard error of the part dropped is sqrt(.09/99099) = 0.001
-        assert (first == 0).float().mean().item() == pytest.approx(0.1, abs=0.005)
-        assert first.max().item() == pytest.approx(1 / 0.9)
+    def test_dropout_zeroes_what_its_probability_says_and_leaves_the_rest(self) -> None:
+        x = torch.full((1, 1, 1 << 16), 3.0)
+        every = torch.arange(-(1 << 15), 1 << 15).to(torch.int16).view(x.shape)  # each number once
+        dropped = drop(x, 0.1, every)
+        # round(.1 * 65536) = 6554 of 65536
+        assert (dropped == 0).sum().item() == 6554
+        assert set(dropped.flatten().tolist()) == {0.0, 3.0}
+
+    def test_dropout_keeps_the_mean_of_the_embeddings(self) -> None:
+        heads = SpatialHeads((1, 6, 4, 4), NetworkSettings(head="spatial", head_width=8, dropout=0.25))
+        assert heads.dropped == (1, 48)
+        maps = float_maps(torch.randn(1, 1, 6, 4, 4).half().expand(1, 4096, 6, 4, 4))
+        words = torch.randint(-(1 << 15), 1 << 15, (1, 48, 4096), dtype=torch.int16)
+        seen: list[torch.Tensor] = []
+        heads.linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        heads(maps, None)
+        heads(maps, words)
+        plain, dropped = (embedded[0].T for embedded in seen)  # (B, 48)
+        torch.testing.assert_close(dropped[dropped != 0], (plain / 0.75)[dropped != 0])
+        # a part of sqrt(.25 * .75 / 4096) = 0.007 is the standard error of each mean, before it is scaled by 1 / .75
+        torch.testing.assert_close(dropped.mean(0), plain[0], rtol=0.05, atol=1e-3)
+
+    def test_float_maps_are_the_stored_ones(self) -> None:
+        maps = torch.randn(2, 3, 6, 4, 4).half()
+        assert torch.equal(float_maps(maps), maps.float())
+        assert float_maps(maps).flatten(3).permute(0, 2, 3, 1).flatten(0, 1)._base is not None  # no copy
 
 
 class TestPolicyNetwork:
