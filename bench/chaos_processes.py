@@ -29,10 +29,10 @@ from actor.loop import ControlLoop
 from actor.spool_record import Place
 from bench.chaos_journal import Journal
 from bench.chaos_world import ChaosEnv, ChaosOperator, ChaosPolicy
-from console.report_data import write_atomically
 from console.run_folder import READY_FILE, SPOOL_FILE, STORE_FILE
 from console.settings import Settings
 from console.stopping import stop_event
+from learner.disk import write_atomically
 from learner.publisher import PolicyPublisher
 from learner.service import LearnerServer
 from learner.store import ExperienceStore

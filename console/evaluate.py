@@ -1,9 +1,11 @@
-"""`nudge eval`: the policy alone, on a fixed grid, judged by the simulator's truth."""
+"""`nudge eval`: the policy alone, on a fixed grid, judged by the simulator's truth.
+
+The newest policy of a run, whose evaluation the report shows, or checkpoints, of which the best is kept and can be
+rolled back to.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,33 +17,25 @@ from rich.console import Console
 from rich.progress import track
 
 from actor.inference import Policy
+from console.checkpoints import checkpoint_table, choose_checkpoint, require_checkpoints
 from console.errors import ConsoleError
+from console.evaluation_grid import Placement, conditions, make_grid, placements
 from console.presets import load_settings
-from console.report_data import Evaluation, Grid, Trial
+from console.report_data import Evaluation, Trial
 from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.video import control_caption, side_by_side, write_video
+from learner.checkpoint_folder import CHECKPOINTS, POLICY, list_checkpoints
+from learner.evaluations import EVALUATION_FILE, read_evaluation
 from policy.encoder import load_encoder
 from policy.experience import Observation, Source
 from policy.snapshot import read_spec
 from robot.arm import Arm
 from robot.env import ArmEnv, make_env
 from robot.sim import Film, SimArm
-from robot.task import CubePose, Start
 
 VIDEO_PX = 320
 VIDEO_TRIALS = 8
-# A cube looks the same after a quarter turn.
-SYMMETRY_RAD = math.pi / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """One trial to come: its cell and its start."""
-
-    row: int
-    column: int
-    start: Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,44 +55,99 @@ class _CameraMan:
 
 
 def main(argv: list[str]) -> int:
-    """Evaluate the newest policy of a run and write `evaluation.json` and a video into its folder."""
+    """Evaluate the newest policy of a run, a snapshot or checkpoints; returns the exit status."""
     settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge eval")
     console = Console()
-    evaluation = evaluate(settings, console)
-    low, high = evaluation.wilson()
-    console.print(
-        f"autonomous success {evaluation.successes}/{len(evaluation.trials)} = {evaluation.success_rate():.1%} "
-        f"(95 % interval {low:.1%} to {high:.1%}), written to {settings.folder / 'evaluation.json'}"
-    )
+    folders = _chosen_checkpoints(settings)
+    if folders is None:
+        _tell(evaluate(settings, console), settings.folder, console)
+    for folder in folders or ():
+        _tell(evaluate_checkpoint(folder, settings, console), folder, console)
+    if folders is not None:
+        console.print(checkpoint_table(settings.folder / CHECKPOINTS))
     return 0
 
 
 def evaluate(settings: Settings, console: Console) -> Evaluation:
-    """Run all trials of the grid with deterministic actions; writes `evaluation.json` and the video."""
+    """Run all trials of the grid with the newest policy, or a snapshot in the run folder.
+
+    Writes `evaluation.json` and a video there; a checkpoint of exactly this policy gets the evaluation, too.
+    """
+    path = settings.folder / (settings.evaluation.checkpoint or POLICY_FILE)
+    pictures: list[NDArray[np.uint8]] = []
+    evaluation = _run_trials(path, settings, console, pictures)
+    write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
+    evaluation.save(settings.folder)
+    snapshot = path.read_bytes()
+    for folder in list_checkpoints(settings.folder / CHECKPOINTS):
+        if (folder / POLICY).is_file() and (folder / POLICY).read_bytes() == snapshot:
+            evaluation.save(folder)
+    return evaluation
+
+
+def evaluate_checkpoint(folder: Path, settings: Settings, console: Console) -> Evaluation:
+    """Run all trials of the grid with the policy of a checkpoint; writes `evaluation.json` into its folder."""
+    console.print(f"checkpoint {folder.name}")
+    evaluation = _run_trials(folder / POLICY, settings, console, None)
+    if not folder.is_dir():
+        raise ConsoleError(
+            f"checkpoint {folder}: the learner has pruned it while it was evaluated; raise "
+            f"learner.trainer.checkpoints_kept, or evaluate a newer one"
+        )
+    evaluation.save(folder)
+    return evaluation
+
+
+def _chosen_checkpoints(settings: Settings) -> list[Path] | None:
+    """The checkpoints that the settings name; None when they mean a snapshot in the run folder."""
+    root, chosen = settings.folder / CHECKPOINTS, settings.evaluation.checkpoint
+    if chosen == "all":
+        return _without_evaluation(require_checkpoints(root), settings)
+    if chosen in ("newest", "best") or chosen.isdecimal():
+        return [choose_checkpoint(root, chosen)]
+    return None
+
+
+def _without_evaluation(folders: list[Path], settings: Settings) -> list[Path]:
+    """Those that were not evaluated under these conditions: the same trials would give the same."""
+    here = conditions(settings)
+    found = {folder: read_evaluation(folder) for folder in folders}
+    return [folder for folder, each in found.items() if each is None or each.conditions != here]
+
+
+def _run_trials(
+    path: Path, settings: Settings, console: Console, pictures: list[NDArray[np.uint8]] | None
+) -> Evaluation:
+    """All trials of the grid, with deterministic actions. pictures: gets those of the video; None films nothing."""
     torch.set_num_threads(1)
-    chosen = settings.evaluation
-    path = settings.folder / (chosen.checkpoint or POLICY_FILE)
     policy, updates = load_policy(path, settings)
     env = make_env(settings.contract, settings.arm, settings.task, settings.seed)
     grid = list(placements(settings))
     filmed = set(np.linspace(0, len(grid) - 1, min(VIDEO_TRIALS, len(grid))).astype(int).tolist())
     trials: list[Trial] = []
-    pictures: list[NDArray[np.uint8]] = []
     with closing(env), _film(env.arm) as film:
         for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
-            camera_man = _CameraMan(film, settings, pictures) if index in filmed else None
+            camera_man = None
+            if pictures is not None and index in filmed:
+                camera_man = _CameraMan(film, settings, pictures)
             trials.append(_run_trial(env, policy, placement, settings, camera_man))
-    write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
-    evaluation = Evaluation(
+    return Evaluation(
         trials=tuple(trials),
-        grid=_grid(settings),
+        grid=make_grid(settings),
         policy_version=updates,
         checkpoint=path.name,
         deterministic=True,
         label="simulator",
+        conditions=conditions(settings),
     )
-    evaluation.save(settings.folder)
-    return evaluation
+
+
+def _tell(evaluation: Evaluation, folder: Path, console: Console) -> None:
+    low, high = evaluation.wilson()
+    console.print(
+        f"autonomous success {evaluation.successes}/{len(evaluation.trials)} = {evaluation.success_rate():.1%} "
+        f"(95 % interval {low:.1%} to {high:.1%}), written to {folder / EVALUATION_FILE}"
+    )
 
 
 def load_policy(path: Path, settings: Settings) -> tuple[Policy, int]:
@@ -146,30 +195,4 @@ def _run_trial(
         success=bool(info["success"]),
         steps=steps,
         robot_time_s=steps / settings.contract.control_hz,
-    )
-
-
-def placements(settings: Settings) -> Iterator[Placement]:
-    """Cell centres times yaws; the tool's start is drawn as in training, from a seed of its own."""
-    chosen = settings.evaluation
-    grid = _grid(settings)
-    generator = np.random.default_rng(chosen.seed)
-    start_m, noise_m = np.array(settings.task.start_m), np.array(settings.task.start_noise_m)
-    for row in range(grid.rows):
-        for column in range(grid.columns):
-            x_m, y_m = grid.centre_m(row, column)
-            for turn in range(chosen.yaws):
-                cube = CubePose(x_m, y_m, SYMMETRY_RAD * turn / chosen.yaws)
-                yield Placement(row, column, Start(cube, start_m + generator.uniform(-noise_m, noise_m)))
-
-
-def _grid(settings: Settings) -> Grid:
-    (x_low_m, x_high_m), (y_low_m, y_high_m) = settings.task.field_x_m, settings.task.field_y_m
-    return Grid(
-        rows=settings.evaluation.rows,
-        columns=settings.evaluation.columns,
-        x_low_m=x_low_m,
-        x_high_m=x_high_m,
-        y_low_m=y_low_m,
-        y_high_m=y_high_m,
     )

@@ -7,16 +7,16 @@ import json
 from rich.console import Console
 
 from console.presets import deviations, load_preset, load_settings
-from console.report_data import write_atomically
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
-from learner.checkpoint import last_policy_version
+from learner.checkpoint_folder import CHECKPOINTS, last_policy_version
+from learner.disk import write_atomically
 from learner.publisher import PolicyPublisher
 from learner.security import load_security
 from learner.service import LearnerServer
 from learner.store import ExperienceStore
-from learner.trainer import CHECKPOINTS, Trainer
+from learner.trainer import Trainer
 from nudge.v1 import learner_pb2 as pb
 from policy.encoder import load_encoder
 

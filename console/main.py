@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "learner": Verb("start the learner: the service that stores experience and trains", "console.learner"),
     "actor": Verb("start the actor: the control loop of one arm", "console.actor"),
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
+    "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
     "virtual": Verb("serve a virtual SO-101 to any program that drives a real one", "console.virtual"),
     "store": Verb("look into an experience store, check it, copy it, prune it", "console.store"),

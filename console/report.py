@@ -27,10 +27,11 @@ from console.report_data import (
     TimingRow,
     Trial,
     read_metrics,
-    write_atomically,
 )
+from console.report_health import health_findings, was_checked
 from console.statistics import running_average, running_ratio
 from console.svg import number
+from learner.disk import write_atomically
 
 __all__ = [
     "Deviation",
@@ -112,6 +113,7 @@ def summarise(run_folder: Path, inputs: ReportInputs) -> RunReport:
         preset=inputs.preset,
         deviations=inputs.deviations,
         machine=inputs.machine,
+        health=health_findings(inputs.metrics),
         missing=tuple(_missing(run_folder, inputs)),
     )
 
@@ -222,6 +224,7 @@ def render(run_folder: Path, inputs: ReportInputs, report: RunReport) -> str:
         success_map=figures.success_map(evaluation.grid, evaluation.by_cell()) if evaluation else None,
         weak_cells=_weak_cells(evaluation) if evaluation else [],
         panels=figures.metric_panels(inputs.metrics, inputs.q_bound),
+        health_checked=was_checked(inputs.metrics),
         left_out=figures.metric_names(inputs.metrics)[figures.MAX_PANELS :],
         period_ms=1000 / inputs.control_hz,
         recent_episodes=min(RECENT_EPISODES, len(curve.env_steps)),

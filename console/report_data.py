@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from console.statistics import Interval, wilson_interval
-from learner.disk import room_needed
+from learner.disk import write_atomically
+from learner.evaluations import EVALUATION_FILE
 from policy.contract import Frozen
 from policy.errors import NudgeError
-
-EVALUATION_FILE = "evaluation.json"
 
 
 class ReportError(NudgeError):
@@ -59,7 +57,7 @@ class CellResult(Frozen):
 
 
 class Evaluation(Frozen):
-    """A fixed set of trials without an operator; `evaluation.json` in the run folder."""
+    """A fixed set of trials without an operator; `evaluation.json` in the run folder, or in that of a checkpoint."""
 
     trials: tuple[Trial, ...] = Field(min_length=1)
     grid: Grid
@@ -67,6 +65,9 @@ class Evaluation(Frozen):
     checkpoint: str = Field(default="", description="checkpoint file in the run folder; empty: the policy in memory")
     deterministic: bool = Field(description="the mean action, not a sample")
     label: Literal["simulator", "operator"] = Field(description="who judged success; never the reward classifier")
+    conditions: dict[str, str] = Field(
+        default={}, description="what another evaluation must share to be compared with this one, by name"
+    )
 
     @model_validator(mode="after")
     def _trials_lie_on_the_grid(self) -> Evaluation:
@@ -101,9 +102,9 @@ class Evaluation(Frozen):
             for cell, each in outcomes.items()
         }
 
-    def save(self, run_folder: Path) -> Path:
+    def save(self, folder: Path) -> Path:
         """Write `evaluation.json`, whole or not at all."""
-        path = run_folder / EVALUATION_FILE
+        path = folder / EVALUATION_FILE
         write_atomically(path, self.model_dump_json(indent=1).encode())
         return path
 
@@ -175,6 +176,18 @@ class Deviation(Frozen):
     here: str
 
 
+class HealthFinding(Frozen):
+    """What a health check of training found; see `learner.health`."""
+
+    name: str
+    title: str
+    cure: str
+    first_updates: int = Field(description="first reading in which it was found")
+    last_updates: int
+    readings: int = Field(gt=0, description="in how many readings")
+    still_there: bool = Field(description="in the last reading as well")
+
+
 class ReportInputs(Frozen):
     """All that a report is made of. What a run that stopped early has not got stays None or empty, and is named."""
 
@@ -231,14 +244,15 @@ class RunReport(Frozen):
     preset: str
     deviations: tuple[Deviation, ...]
     machine: str
+    health: tuple[HealthFinding, ...] = Field(description="what the health checks of training found")
     missing: tuple[str, ...] = Field(description="what this report lacks, and why")
 
 
 def read_metrics(path: Path) -> tuple[MetricsRecord, ...]:
     """The learner's metrics; empty when it wrote none.
 
-    A last line without its end is one that was cut off as it was written, and left out. Raises `ReportError` on any
-    other line that is not a record.
+    A last line without its end is one that was cut off as it was written, and left out; so are readings of updates that
+    were done again after a kill, or undone by a rollback. Raises `ReportError` on any other line that is not a record.
     """
     if not path.exists():
         return ()
@@ -249,17 +263,8 @@ def read_metrics(path: Path) -> tuple[MetricsRecord, ...]:
             records.append(MetricsRecord.model_validate(json.loads(line)))
         except (json.JSONDecodeError, ValidationError) as error:
             raise ReportError(f"{path}, line {number}: not a metrics record; remove the line.\n{error}") from error
-    return tuple(records)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever looks finds the old one or the whole new one; `DiskFull` when there is no room."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with room_needed(path, path.name), partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    lasting: list[MetricsRecord] = []
+    for record in reversed(records):
+        if not lasting or record.updates < lasting[-1].updates:
+            lasting.append(record)
+    return tuple(reversed(lasting))

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from console.report_data import CellResult, Grid, MetricsRecord
 from console.svg import Axes, Values, drawing, nice_ticks, number, rectangle, spread, text
+from learner.health import FLAG
 
 # Metrics that are shown first, with the title and unit that people know them by. Others follow under their own name.
 METRIC_TITLES = {
@@ -23,10 +24,13 @@ METRIC_TITLES = {
     "bc_loss": "Imitation loss [action²]",
     "q_mean": "Q, mean [return]",
     "q_max": "Q, largest [return]",
+    "q_min": "Q, smallest [return]",
     "target_q_mean": "Q target, mean [return]",
     "entropy": "Policy entropy [nat]",
     "temperature": "Temperature [return/nat]",
     "temperature_loss": "Temperature loss [1]",
+    "critic_gradient_norm": "Critic gradient [norm]",
+    "actor_gradient_norm": "Actor gradient [norm]",
 }
 MAX_PANELS = 12
 _BINS = 120  # points of a metric's line: two pixels each
@@ -248,13 +252,16 @@ def metric_panels(metrics: Sequence[MetricsRecord], q_bound: float | None) -> li
 
 
 def metric_names(metrics: Sequence[MetricsRecord]) -> list[str]:
-    """Names of all metrics that occur at least twice: known ones in the order of `METRIC_TITLES`, others by name."""
+    """Names of all metrics that occur at least twice: known ones in the order of `METRIC_TITLES`, others by name.
+
+    Flags of the health checks are no curves.
+    """
     counts: dict[str, int] = {}
     for record in metrics:
         for name in record.metrics:
             counts[name] = counts.get(name, 0) + 1
     known = list(METRIC_TITLES)
-    names = [name for name, count in counts.items() if count > 1]
+    names = [name for name, count in counts.items() if count > 1 and not name.startswith(FLAG)]
     return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
@@ -265,7 +272,7 @@ def _panel(name: str, metrics: Sequence[MetricsRecord], q_bound: float | None) -
     updates = _binned([record.updates for record in records], bins)
     values = _binned([record.metrics[name] for record in records], bins)
     means, lows, highs = (np.array([fold(each) for each in values]) for fold in (np.mean, np.min, np.max))
-    bound = q_bound if name.startswith("q_") else None
+    bound = q_bound if name in ("q_mean", "q_max") else None
     finite = np.concatenate([means, [bound] if bound is not None else []])
     finite = finite[np.isfinite(finite)]
     if not len(finite):

@@ -28,7 +28,11 @@ class EvaluationSettings(Frozen):
     columns: int = Field(default=5, gt=0, description="Cells along y.")
     yaws: int = Field(default=4, gt=0, description="Yaws of the cube per cell, spread over a quarter turn.")
     seed: int = Field(default=1_000_003, ge=0, description="Seed of the tool's start positions; not a training seed.")
-    checkpoint: str = Field(default="", description="Snapshot in the run folder to judge; empty: the newest.")
+    checkpoint: str = Field(
+        default="",
+        description="What to judge: the updates of a checkpoint, `newest`, `best` or `all` of them, or a snapshot in "
+        "the run folder; empty: the newest policy that was published.",
+    )
 
 
 class Settings(Frozen):

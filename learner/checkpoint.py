@@ -1,14 +1,14 @@
 """Checkpoints: everything a run needs to go on exactly where it was, except the experience, which the store has.
 
 A folder per checkpoint, `update-000012000/`, with state.safetensors (networks, optimisers, temperature, reduction,
-random state) and checkpoint.json (counters, spec, hashes). It appears whole or not at all, and is read strictly.
+random state), checkpoint.json (counters, spec, hashes) and policy.safetensors (the snapshot as actors get it, to be
+evaluated). It appears whole or not at all, and is read strictly.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,18 +20,24 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from learner.checkpoint_folder import (
+    META,
+    POLICY,
+    CheckpointError,
+    checkpoint_name,
+    fsync,
+    prune,
+    put_in_place,
+    tidy,
+)
 from learner.disk import room_needed
+from learner.evaluations import EVALUATION_FILE
 from learner.sac import Sac
-from policy.errors import NudgeError
 from policy.features import FeatureReduction
 from policy.network import PolicySpec
 
 FORMAT_VERSION = 1
-_STATE, _META = "state.safetensors", "checkpoint.json"
-
-
-class CheckpointError(NudgeError):
-    """A checkpoint that is damaged, or of another contract, encoder or architecture."""
+_STATE = "state.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,42 +80,43 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    root: Path, sac: Sac, reduction: FeatureReduction | None, policy_version: int, rng: np.random.Generator, keep: int
+    root: Path,
+    sac: Sac,
+    reduction: FeatureReduction | None,
+    policy_version: int,
+    rng: np.random.Generator,
+    keep: int,
+    snapshot: bytes | None = None,
 ) -> Path:
-    """Write a checkpoint below `root`, durable when this returns, and delete all but the newest `keep`.
+    """Write a checkpoint below `root`, durable when this returns, and delete all but the newest `keep` and the best.
 
+    snapshot: the policy as `policy.snapshot.pack_snapshot` makes it; None where it cannot, as in what has diverged
     Raise `DiskFull` when there is no room: nothing of it stays, and the earlier ones are untouched.
     """
-    target = root / f"update-{sac.updates:09d}"
+    target = root / checkpoint_name(sac.updates)
     temporary = root / f".{target.name}.tmp"
-    _remove_temporaries(root)
+    tidy(root)
     try:
         with room_needed(temporary, f"the checkpoint of update {sac.updates}"):
             temporary.mkdir(parents=True)
             _write(temporary, sac, reduction, policy_version, rng)
+            if snapshot is not None:
+                _write_policy(temporary, snapshot, target)
+            fsync(temporary)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)  # its room is what others wait for
         raise
-    if target.exists():  # the same update saved again, e.g. on stopping right after a checkpoint
-        shutil.rmtree(target)
-    temporary.rename(target)
-    _fsync(root)
-    for old in list_checkpoints(root)[:-keep]:
-        shutil.rmtree(old)
+    put_in_place(temporary, target)
+    prune(root, keep)
     return target
-
-
-def list_checkpoints(root: Path) -> list[Path]:
-    """Folders of complete checkpoints below `root`, oldest first."""
-    return sorted(path for path in root.glob("update-*") if (path / _META).is_file())
 
 
 def load_checkpoint(folder: Path, spec: PolicySpec) -> Checkpoint:
     """Read a checkpoint, which must be one of exactly this spec (contract, encoder, architecture)."""
     try:
-        meta = json.loads((folder / _META).read_text())
+        meta = json.loads((folder / META).read_text())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {folder}: {_META} cannot be read ({error}); take an earlier one") from error
+        raise CheckpointError(f"checkpoint {folder}: {META} cannot be read ({error}); take an earlier one") from error
     if meta.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
             f"checkpoint {folder}: format {meta.get('format_version')}, this release reads {FORMAT_VERSION}; "
@@ -133,15 +140,6 @@ def load_checkpoint(folder: Path, spec: PolicySpec) -> Checkpoint:
     return Checkpoint(folder, meta["updates"], meta["policy_version"], meta["sample_rng"], reduction, tensors)
 
 
-def last_policy_version(root: Path, publish_every_updates: int, checkpoint_every_updates: int) -> int:
-    """A version that no snapshot of this run exceeds, also when it died between two checkpoints; 0 for a new run."""
-    found = list_checkpoints(root)
-    if not found:
-        return 0
-    version = int(json.loads((found[-1] / _META).read_text())["policy_version"])
-    return version + checkpoint_every_updates // publish_every_updates + 1
-
-
 def _write(
     folder: Path, sac: Sac, reduction: FeatureReduction | None, policy_version: int, rng: np.random.Generator
 ) -> None:
@@ -149,7 +147,7 @@ def _write(
     if reduction is not None:
         tensors |= {"reduction.mean": reduction.mean.cpu(), "reduction.projection": reduction.projection.cpu()}
     state = save(tensors)  # not `save_file`: its error does not say that the disk is full
-    (folder / _STATE).write_bytes(state)
+    _write_durably(folder / _STATE, state)
     meta = {
         "format_version": FORMAT_VERSION,
         "spec": sac.policy.spec.model_dump(mode="json"),
@@ -161,15 +159,20 @@ def _write(
         "sac_settings": sac.settings.model_dump(mode="json"),
         "sha256": hashlib.sha256(state).hexdigest(),
     }
-    (folder / _META).write_text(json.dumps(meta, indent=1) + "\n")
-    for path in (folder / _STATE, folder / _META, folder):
-        _fsync(path)
+    _write_durably(folder / META, (json.dumps(meta, indent=1) + "\n").encode())
 
 
-def _remove_temporaries(root: Path) -> None:
-    """What a process that was killed in the middle of a checkpoint has left."""
-    for left in root.glob(".update-*.tmp"):
-        shutil.rmtree(left)
+def _write_policy(folder: Path, snapshot: bytes, earlier: Path) -> None:
+    """The snapshot; and the evaluation of an earlier checkpoint in this place, when it was of the same policy."""
+    _write_durably(folder / POLICY, snapshot)
+    evaluation, before = earlier / EVALUATION_FILE, earlier / POLICY
+    if evaluation.is_file() and before.is_file() and before.read_bytes() == snapshot:
+        _write_durably(folder / EVALUATION_FILE, evaluation.read_bytes())
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    fsync(path)
 
 
 def _optimisers(sac: Sac) -> dict[str, torch.optim.Adam]:
@@ -216,11 +219,3 @@ def _restore_optimiser(optimiser: torch.optim.Adam, kind: str, stored: Mapping[s
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

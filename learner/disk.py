@@ -41,6 +41,19 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that whoever looks finds the old one or the whole new one; `DiskFull` when there is no room."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with room_needed(path, path.name), partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 class AppendedFile:
     """A file that grows by whole pieces: one that does not fit leaves nothing behind."""
 

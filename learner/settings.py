@@ -1,8 +1,8 @@
 """Settings of the learner. The defaults are the preset `fast`; HIL-SERL's own stand in `configs/paper.yaml`.
 
-What differs from HIL-SERL even there: crops are drawn from K stored views instead of afresh, each critic has an output
-layer of its own (theirs share one), one Adam serves critics and grasp critic, and the temperature is exp (theirs
-softplus).
+What differs from HIL-SERL even there: crops are drawn from K stored views instead of afresh (`features.augmentation`
+has theirs), each critic has an output layer of its own (theirs share one), one Adam serves critics and grasp critic,
+and the temperature is exp (theirs softplus).
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class SacSettings(Frozen):
     temperature_lr: float = Field(default=7e-4, gt=0, description="Learning rate of the logarithm of the temperature")
     tau: float = Field(default=0.01, gt=0, le=1, description="Step of the target networks towards the online ones")
     temperature_init: float = Field(default=0.01, gt=0, description="Temperature at the start")
+    temperature_min: float = Field(
+        default=0.0, ge=0, description="Temperature is held above this; 0 lets it fall without end"
+    )
     target_entropy: float | None = Field(
         default=-2.0, description="Entropy [nat] to hold; None = -action dimensions / 2"
     )
@@ -49,6 +52,11 @@ class SacSettings(Frozen):
         default="auto",
         description="Arithmetic of matrix products; 'auto' = bfloat16 where the processor has it in hardware",
     )
+    capture: Literal["auto", "off"] = Field(
+        default="auto",
+        description="'auto' = on a CUDA or ROCm device updates are recorded as graphs and repeated, which spares their "
+        "launches; 'off' = launched one by one",
+    )
 
 
 class TrainerSettings(Frozen):
@@ -60,10 +68,35 @@ class TrainerSettings(Frozen):
     publish_every_updates: int = Field(default=50, ge=1, description="Updates between two policy snapshots")
     log_every_updates: int = Field(default=200, ge=1, description="Updates between two lines of metrics")
     checkpoint_every_updates: int = Field(default=5_000, ge=1, description="Updates between two checkpoints")
-    checkpoints_kept: int = Field(default=3, ge=1, description="Newest checkpoints that stay on the disk")
+    checkpoints_kept: int = Field(
+        default=3, ge=1, description="Newest checkpoints that stay on the disk, besides the best evaluated one"
+    )
     replay_initial_slots: int = Field(default=4096, ge=2, description="Observations that replay has room for at first")
+    replay_device_gb: float = Field(
+        default=8.0,
+        ge=0,
+        description="Memory for replay's maps on a device other than the CPU [GB], taken at the start, so that no "
+        "batch crosses the bus; 0 draws on the host. An observation takes 16 KB with preset fast, 131 KB with paper",
+    )
     device: str = Field(default="cpu", description="torch device of the updates: cpu, cuda, cuda:0, ...")
     threads: int | None = Field(default=1, ge=1, description="torch threads per operation; None leaves torch's choice")
+
+
+class HealthSettings(Frozen):
+    """From where on something is a finding of `learner.health`. The defaults leave room for what healthy runs do."""
+
+    q_margin: float = Field(default=0.1, ge=0, description="How far the largest Q may leave its bound [reward_scale]")
+    q_low_margin: float = Field(
+        default=0.3, ge=0, description="The same of the smallest Q; wider, as networks begin anywhere [reward_scale]"
+    )
+    entropy_margin_nat: float = Field(default=2.0, gt=0, description="Entropy below target_entropy that is a collapse")
+    temperature_low: float = Field(default=1e-5, ge=0, description="Temperature that is too low [reward_scale/nat]")
+    temperature_high: float = Field(default=0.1, gt=0, description="Temperature that is too high [reward_scale/nat]")
+    gradient_factor: float = Field(
+        default=30.0, gt=1, description="Gradient norm that is too high, in medians of the last 50 readings"
+    )
+    utd_share: float = Field(default=0.8, gt=0, le=1, description="Part of the configured ratio that must be reached")
+    utd_steps_behind: int = Field(default=100, ge=0, description="Steps behind up to which a low ratio is no finding")
 
 
 class LearnerSettings(Frozen):
@@ -74,3 +107,4 @@ class LearnerSettings(Frozen):
     network: NetworkSettings = NetworkSettings()
     sac: SacSettings = SacSettings()
     trainer: TrainerSettings = TrainerSettings()
+    health: HealthSettings = HealthSettings()

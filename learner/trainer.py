@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,13 +16,17 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from learner.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from learner.checkpoint import load_checkpoint, save_checkpoint
+from learner.checkpoint_folder import CHECKPOINTS, last_policy_version, list_checkpoints, reserve_policy_versions, tidy
 from learner.disk import DiskFull
+from learner.health import HealthWatch
 from learner.ingest import Ingest, StepEncoder, StepSource, fit_on_demos
 from learner.metrics import MetricsLog
-from learner.replay import Replay, ReplayLayout, delete_replay
+from learner.open_replay import KnownSteps, open_replay
+from learner.ratio import UpdateRatio
+from learner.replay import Replay
+from learner.rollback import finish_rollback, read_rollback
 from learner.sac import Sac, use_matmul
 from learner.settings import LearnerSettings
 from policy.contract import Contract
@@ -34,7 +37,6 @@ from policy.network import PolicySpec, make_spec
 from policy.snapshot import pack_snapshot
 
 Phase = Literal["waiting for demonstrations", "preparing features", "training", "stopped"]
-CHECKPOINTS = "checkpoints"  # their folder in the run folder
 REPLAY = "replay"
 WAIT_S = 0.05  # between two looks at something that is not there yet
 DISK_WAIT_S = 1.0  # between two tries on a full disk
@@ -46,12 +48,8 @@ class TrainingDiverged(NudgeError):
     """A loss or a weight is no longer finite."""
 
 
-class TrainingStore(StepSource, Protocol):
+class TrainingStore(StepSource, KnownSteps, Protocol):
     """What the trainer asks of `learner.store.ExperienceStore`, from any thread."""
-
-    def ids_up_to(self, cursor: int) -> tuple[Sequence[str], NDArray[np.int64]]:
-        """The sessions, and of every step up to `cursor` (session's place among them, episode, step): int64 (N, 3)."""
-        ...
 
 
 class SnapshotSink(Protocol):
@@ -67,7 +65,7 @@ class TrainerStatus:
     """Where the run stands.
 
     phase: a `Phase`, or "disk full: ..." with path and room while the trainer waits for room on the disk
-    env_steps: in the store, demos included; effective_utd: updates per environment step so far
+    env_steps: in the store, demos included; effective_utd: updates per environment step, since the last rollback
     steps_behind: environment steps whose updates are still owed; 0 while nothing is owed by design (waiting)
     """
 
@@ -123,19 +121,21 @@ class Trainer:
         self._policy_version = 0
         self._updates_per_s = 0.0
         self._warming_up = True  # nothing is owed yet
+        self._ratio = UpdateRatio(settings.trainer.utd)
+        self._logged = 0, 0  # (environment steps, updates) of the reading before
         self._metrics: Mapping[str, float] = {}
+        self._health = HealthWatch(settings, len(contract.action))
 
     def status(self) -> TrainerStatus:
         """Where the run stands now."""
-        env_steps, updates, utd = self._env_steps, self._updates, self.settings.trainer.utd
-        behind = 0 if self._warming_up else math.ceil(max(0.0, env_steps * utd - updates) / utd)
+        env_steps, updates = self._env_steps, self._updates
         return TrainerStatus(
             phase=self._disk_full or self._phase,
             env_steps=env_steps,
             updates=updates,
-            effective_utd=updates / env_steps if env_steps else 0.0,
+            effective_utd=self._ratio.effective(env_steps, updates),
             updates_per_s=self._updates_per_s,
-            steps_behind=behind,
+            steps_behind=0 if self._warming_up else self._ratio.steps_behind(env_steps, updates),
             policy_version=self._policy_version,
             metrics=self._metrics,
         )
@@ -197,7 +197,7 @@ class Trainer:
         settings, seed = self.settings, self._seed
         sac = Sac(self.spec, self._contract, settings.sac, seed, torch.device(settings.trainer.device))
         rng = np.random.default_rng(seed)
-        found = list_checkpoints(self._checkpoints)
+        found = self._find_checkpoints(stop)
         if found:
             checkpoint = load_checkpoint(found[-1], self.spec)
             checkpoint.restore(sac)
@@ -207,7 +207,9 @@ class Trainer:
         else:
             reduction = fit_on_demos(self._store, self._encoder, self._contract, settings.features, seed)
         featurizer = Featurizer(self._encoder, reduction, self._contract)
-        replay = self._when_there_is_room(stop, self._open_replay, featurizer)
+        replay = self._when_there_is_room(
+            stop, open_replay, self.run_folder / REPLAY, featurizer, settings, self._contract, self._store, seed
+        )
         ingest = Ingest(self._store, StepEncoder(featurizer, settings.features, self._contract, seed), replay.cursor)
         pool = stack.enter_context(ThreadPoolExecutor(1, "encode"))
         stop_ingest = threading.Event()
@@ -218,28 +220,24 @@ class Trainer:
             self._checkpoint(run)  # from here on the reduction is fixed, whatever happens
         return run
 
-    def _open_replay(self, featurizer: Featurizer) -> Replay:
-        features = self.settings.features
-        cameras, channels, height, width = featurizer.shape
-        layout = ReplayLayout(
-            maps=(cameras, features.views, channels, height, width),
-            proprioception=len(self._contract.proprioception),
-            action=len(self._contract.action),
+    def _find_checkpoints(self, stop: threading.Event) -> list[Path]:
+        """Those to resume from, after what a killed process or a rollback has left is in order."""
+        root, trainer = self._checkpoints, self.settings.trainer
+        tidy(root)
+        self._when_there_is_room(stop, finish_rollback, root)
+        found, rollback = list_checkpoints(root), read_rollback(root)
+        if found and rollback is not None:
+            self._ratio = UpdateRatio(trainer.utd, rollback.updates, rollback.env_steps)
+        if found:
+            last = last_policy_version(root, trainer.publish_every_updates, trainer.checkpoint_every_updates)
+            self._when_there_is_room(stop, self._reserve_versions, last)
+        return found
+
+    def _reserve_versions(self, last: int) -> None:
+        trainer = self.settings.trainer
+        reserve_policy_versions(
+            self._checkpoints, last, trainer.publish_every_updates, trainer.checkpoint_every_updates
         )
-        key = {
-            "contract": self._contract.hash,
-            "encoder": self._encoder.sha256,
-            "encoder_dtype": str(self._encoder.dtype),
-            "reduction": featurizer.reduction_hash,
-            "views": f"{features.views} views, {features.pad_px} px, seed {self._seed}",
-        }
-        folder, slots = self.run_folder / REPLAY, self.settings.trainer.replay_initial_slots
-        replay = Replay(folder, layout, key, slots)
-        if replay.cursor and not replay.holds_exactly(*self._store.ids_up_to(replay.cursor)):
-            log.warning("%s: its steps are not those of the store, which was pruned or replaced; made again", folder)
-            delete_replay(folder)
-            replay = Replay(folder, layout, key, slots)
-        return replay
 
     def _train(self, run: _Run, stop: threading.Event) -> None:
         settings = self.settings.trainer
@@ -252,9 +250,10 @@ class Trainer:
         while not stop.is_set() and not self._enough_online(run):
             self._take(run, WAIT_S)
         self._warming_up = False
+        self._logged = self._env_steps, run.sac.updates
         window_start, window_updates = time.monotonic(), run.sac.updates
         while not stop.is_set():
-            owes = run.replay.steps * settings.utd - run.sac.updates >= 1
+            owes = self._ratio.owed(run.replay.steps, run.sac.updates) >= 1
             if not owes and self._policy_version == 0:
                 self._publish(run)
             self._take(run, 0.0 if owes else WAIT_S)
@@ -307,13 +306,21 @@ class Trainer:
             "updates_per_s": status.updates_per_s,
             "effective_utd": status.effective_utd,
             "steps_behind": float(status.steps_behind),
+            "recent_utd": self._recent_utd(status),
             "demo_transitions": float(run.replay.demo_transitions),
             "online_transitions": float(run.replay.online_transitions),
         }
         if run.reduction is not None:
             metrics["explained_variance"] = min(run.reduction.explained_variance)
+        metrics |= self._health.judge(metrics)
         self._metrics = metrics
         self._when_there_is_room(run.stop, run.log.write, run.sac.updates, status.env_steps, metrics)
+
+    def _recent_utd(self, status: TrainerStatus) -> float:
+        """Updates for each step that came since the reading before; all of them where none came."""
+        steps, updates = status.env_steps - self._logged[0], status.updates - self._logged[1]
+        self._logged = status.env_steps, status.updates
+        return updates / max(steps, 1)
 
     def _guard(self, run: _Run) -> None:
         """Stop on the first weight or loss that is not finite, and keep what led there."""
@@ -321,7 +328,7 @@ class Trainer:
         if not bad:
             return
         folder = self.run_folder / "diverged"
-        path = self._save(run, folder, keep=1)
+        path = self._save(run, folder, keep=1, snapshot=None)
         evidence = {"not_finite": bad, "updates": run.sac.updates, "metrics_before": dict(self._metrics)}
         (path / "evidence.json").write_text(json.dumps(evidence, indent=1) + "\n")
         raise TrainingDiverged(
@@ -332,11 +339,13 @@ class Trainer:
     def _checkpoint(self, run: _Run) -> None:
         self._guard(run)
         self._when_there_is_room(run.stop, run.replay.save)
-        self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept)
+        self._when_there_is_room(run.stop, self._reserve_versions, self._policy_version)
+        snapshot = pack_snapshot(run.sac.policy, run.reduction, run.sac.updates)
+        self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept, snapshot)
 
-    def _save(self, run: _Run, root: Path, keep: int) -> Path:
+    def _save(self, run: _Run, root: Path, keep: int, snapshot: bytes | None) -> Path:
         return self._when_there_is_room(
-            run.stop, save_checkpoint, root, run.sac, run.reduction, self._policy_version, run.rng, keep
+            run.stop, save_checkpoint, root, run.sac, run.reduction, self._policy_version, run.rng, keep, snapshot
         )
 
     @property

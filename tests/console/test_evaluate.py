@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from console.errors import ConsoleError
-from console.evaluate import load_policy, placements
+from console.evaluate import load_policy
+from console.evaluation_grid import placements
 from console.presets import load_preset
 from console.settings import Settings
 

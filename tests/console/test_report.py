@@ -25,6 +25,7 @@ from console.report import (
     training_curve,
     write_report,
 )
+from learner.health import CHECKS
 from learner.store import EpisodeRecord
 
 GRID = Grid(rows=2, columns=2, x_low_m=0.20, x_high_m=0.30, y_low_m=-0.08, y_high_m=0.08)
@@ -283,6 +284,34 @@ class TestPage:
         assert [percent(value) for value in (0.95, 0.888249, 1.0, None)] == ["95 %", "88.8 %", "100 %", "–"]
 
 
+class TestHealth:
+    def flagged(self, *found: bool) -> tuple[MetricsRecord, ...]:
+        values = [{"q_mean": 5.0, "health/q_above_bound": float(each), "health/utd_starved": 0.0} for each in found]
+        return tuple(
+            MetricsRecord(updates=100 * (i + 1), env_steps=i, wall_s=i, metrics=each) for i, each in enumerate(values)
+        )
+
+    def test_a_finding_stands_there_with_its_updates_and_what_helps(self, tmp_path: Path) -> None:
+        report = write_report(tmp_path, inputs(metrics=self.flagged(False, True, True, False)))
+        (finding,) = report.health
+        assert (finding.name, finding.first_updates, finding.last_updates) == ("q_above_bound", 200, 300)
+        assert (finding.readings, finding.still_there) == (2, False)
+        words = " ".join(page(tmp_path).words.split())
+        assert "Q above what the reward allows: from update 200 to 300, in 2 readings; over since." in words
+        assert f"What helps: {CHECKS['q_above_bound'].cure}" in words
+        assert "health/" not in words  # a flag is no curve
+
+    def test_one_at_the_end_is_still_there(self, tmp_path: Path) -> None:
+        write_report(tmp_path, inputs(metrics=self.flagged(False, True)))
+        assert "at update 200; still so at the end" in page(tmp_path).words
+
+    def test_nothing_found_is_said_and_nothing_checked_is_not(self, tmp_path: Path) -> None:
+        assert write_report(tmp_path, inputs(metrics=self.flagged(False, False))).health == ()
+        assert "No finding" in page(tmp_path).words
+        write_report(tmp_path, inputs(metrics=METRICS))
+        assert "Health" not in page(tmp_path).words
+
+
 class TestRunsThatStoppedEarly:
     def test_nothing_at_all_still_gives_a_page_that_says_so(self, tmp_path: Path) -> None:
         report = write_report(tmp_path, inputs())
@@ -346,6 +375,14 @@ class TestFiles:
         assert read_metrics(path) == ()
         path.write_text("".join(record.model_dump_json() + "\n" for record in METRICS) + '{"updates": 5')
         assert read_metrics(path) == METRICS
+
+    def test_readings_that_were_undone_or_done_again_are_left_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "metrics.jsonl"
+        # Killed after 30 and resumed at 20, then rolled back from 40 to 10.
+        updates = (10, 20, 30, 30, 40, 20, 30)
+        records = [MetricsRecord(updates=each, env_steps=i, wall_s=i, metrics={}) for i, each in enumerate(updates)]
+        path.write_text("".join(record.model_dump_json() + "\n" for record in records))
+        assert [record.env_steps for record in read_metrics(path)] == [0, 5, 6]
 
     def test_a_broken_line_in_the_middle_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "metrics.jsonl"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.report_data import write_atomically
-from learner.disk import DiskFull
+from learner.disk import DiskFull, write_atomically
 
 
 def test_a_full_disk_is_named_and_the_file_before_stays(small_disk: Callable[[int], Path]) -> None:

@@ -10,13 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from learner.checkpoint import (
-    CheckpointError,
-    last_policy_version,
-    list_checkpoints,
-    load_checkpoint,
-    save_checkpoint,
-)
+from learner.checkpoint import load_checkpoint, save_checkpoint
+from learner.checkpoint_folder import CheckpointError, list_checkpoints
 from learner.replay import Batch
 from learner.sac import Sac
 from learner.settings import SacSettings
@@ -105,11 +100,13 @@ def test_only_the_newest_are_kept_and_the_unfinished_are_not_seen(tmp_path: Path
     assert [path.name for path in list_checkpoints(tmp_path)] == ["update-000000003", "update-000000004"]
 
 
-def test_versions_after_a_crash_do_not_repeat(tmp_path: Path) -> None:
-    assert last_policy_version(tmp_path, 50, 5000) == 0
-    save_checkpoint(tmp_path, make_sac(make_spec()), None, 40, np.random.default_rng(0), keep=2)
-    # up to 5000 / 50 = 100 more may have been published before the next checkpoint, and one on resuming
-    assert last_policy_version(tmp_path, 50, 5000) == 141
+def test_saved_again_at_the_same_update_it_keeps_the_evaluation_of_the_same_policy(tmp_path: Path) -> None:
+    sac, rng = make_sac(make_spec()), np.random.default_rng(0)
+    for snapshot, kept in ((b"policy", False), (b"policy", True), (b"another", False)):
+        folder = save_checkpoint(tmp_path, sac, None, 0, rng, keep=2, snapshot=snapshot)
+        assert (folder / "policy.safetensors").read_bytes() == snapshot
+        assert (folder / "evaluation.json").is_file() == kept
+        (folder / "evaluation.json").write_text("{}")
 
 
 class TestRefusals:

@@ -18,9 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 from actor.inference import Policy
-from learner.checkpoint import list_checkpoints
+from learner.checkpoint import load_checkpoint
+from learner.checkpoint_folder import last_policy_version, list_checkpoints, updates_of
 from learner.disk import DiskFull
 from learner.publisher import PolicyPublisher
+from learner.replay import Batch
+from learner.rollback import roll_back
+from learner.sac import Sac
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer, TrainingDiverged
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
@@ -140,6 +144,9 @@ class TestPhases:
         # Every 20 updates, and where it stopped.
         assert [line["updates"] for line in lines] == [20, 30]
         assert {"critic_loss", "q_mean", "entropy", "temperature", "effective_utd"} <= lines[-1]["metrics"].keys()
+        assert lines[-1]["metrics"]["critic_gradient_norm"] > 0
+        assert lines[-1]["metrics"]["recent_utd"] == 2.5  # 10 since the reading before, for 4 steps
+        assert trainer.status().metrics["health/gradient_not_finite"] == 0.0
         assert list((tmp_path / "tensorboard").iterdir())
 
     def test_stopping_while_waiting_leaves_quietly(self, tmp_path: Path, encoder: Encoder) -> None:
@@ -222,10 +229,134 @@ class TestResuming:
         assert second.status().updates == 30  # what was learned stays
 
 
+class StoppingSink:
+    """Takes snapshots, and stops the trainer with the last one: between two updates, at the same one each time."""
+
+    def __init__(self, stop: threading.Event, snapshots: int) -> None:
+        self._stop = stop
+        self._left = snapshots
+        self._version = 0
+
+    def publish(self, snapshot: bytes) -> int:
+        self._version += 1
+        self._left -= 1
+        if self._left == 0:
+            self._stop.set()
+        return self._version
+
+
+class TestGoingOnBitByBit:
+    def train(self, store: MemoryStore, encoder: Encoder, folder: Path, snapshots: int) -> Path:
+        """Train until so many snapshots were published; returns the newest checkpoint."""
+        stop = threading.Event()
+        settings = make_settings(features={"views": 3, "reduced_channels": 8}, sac={"batch_size": 16, "critics": 3})
+        Trainer(settings, CONTRACT, store, StoppingSink(stop, snapshots), encoder, folder, 0).run(stop)
+        return list_checkpoints(folder / "checkpoints")[-1]
+
+    def test_stopped_and_resumed_it_comes_to_what_it_comes_to_without(self, tmp_path: Path, encoder: Encoder) -> None:
+        """Demos, takeovers, two actors at once, an open episode: the order of draws must come back as it was."""
+        store, rng = MemoryStore(), np.random.default_rng(9)
+        for source in (Source.DEMO, Source.DEMO, Source.HUMAN):
+            store.add_episode(4, source)
+        one, other = (fake_episode(CONTRACT, 4, rng, session=name * 32, source=Source.POLICY) for name in ("a", "b"))
+        store.add([one[0], *other[:3], one[1], other[3], *one[2:]])
+        store.add(fake_episode(CONTRACT, 3, rng, session="c" * 32, source=Source.POLICY)[:2])
+        # 22 steps at 2 updates: 44, published every 5 updates. Resuming publishes as well.
+        without = self.train(store, encoder, tmp_path / "without", 8)
+        self.train(store, encoder, tmp_path / "with", 3)
+        halfway = self.train(store, encoder, tmp_path / "with", 2)
+        assert updates_of(halfway) == 20
+        resumed = self.train(store, encoder, tmp_path / "with", 5)
+        assert (updates_of(resumed), updates_of(without)) == (40, 40)
+        # Networks, optimisers, temperature, and the random state of noise, dropout and subsets.
+        assert (resumed / "state.safetensors").read_bytes() == (without / "state.safetensors").read_bytes()
+        assert (resumed / "policy.safetensors").read_bytes() == (without / "policy.safetensors").read_bytes()
+        one, other = (json.loads((each / "checkpoint.json").read_text()) for each in (resumed, without))
+        assert one["sample_rng"] == other["sample_rng"]  # the same number of draws
+        for name in ("maps", "next", "source"):
+            ours, theirs = ((tmp_path / each / "replay" / f"{name}.bin").read_bytes() for each in ("with", "without"))
+            assert ours == theirs
+
+
+class TestRollingBack:
+    def test_it_goes_on_from_there_at_once_and_owes_nothing_for_what_was_undone(
+        self, tmp_path: Path, encoder: Encoder
+    ) -> None:
+        store, root = MemoryStore(), tmp_path / "checkpoints"
+        for _ in range(3):
+            store.add_episode(5, Source.DEMO)
+        settings = make_settings(
+            trainer={"demo_episodes": 2, "utd": 2.0, "checkpoint_every_updates": 10, "publish_every_updates": 5}
+        )
+        first = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(first):
+            wait_for(lambda: first.status().updates == 30)
+        known = first.status().policy_version
+        replay = (tmp_path / "replay" / "maps.bin").stat()
+        good = load_checkpoint(root / "update-000000010", first.spec)
+        roll_back(root, root / "update-000000010", env_steps=15)
+
+        publisher = PolicyPublisher(last_policy_version(root, 5, 10))
+        second = Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)
+        with running(second):
+            newer = publisher.wait_newer(known, DEADLINE_S)  # as an actor waits that knows the newest version
+            assert newer is not None
+            policy = Policy(second.spec, CONTRACT, encoder)
+            assert policy.load_snapshot(newer.data) == 10
+            time.sleep(0.2)
+            status = second.status()
+            assert (status.updates, status.steps_behind, status.env_steps) == (10, 0, 15)
+            store.add_episode(5, Source.POLICY)
+            wait_for(lambda: second.status().updates == 20)
+            time.sleep(0.1)
+            assert (second.status().updates, second.status().effective_utd) == (20, 2.0)
+        assert [updates_of(path) for path in list_checkpoints(root)][-2:] == [10, 20]
+        assert (tmp_path / "replay" / "maps.bin").stat().st_ino == replay.st_ino  # the cache is as good as before
+        again = load_checkpoint(root / "update-000000010", second.spec)
+        assert all(torch.equal(again.tensors[name], tensor) for name, tensor in good.tensors.items())
+        third = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(third):
+            wait_for(lambda: third.status().phase == "training")
+            time.sleep(0.2)
+            assert (third.status().updates, third.status().steps_behind) == (20, 0)
+
+
 class TestErrors:
-    @pytest.mark.filterwarnings("ignore:invalid value encountered")
-    def test_a_weight_that_becomes_nan_stops_the_run_and_is_kept(
+    def test_a_weight_that_becomes_nan_is_named_and_the_last_good_checkpoint_goes_on(
         self, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = MemoryStore()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        settings = make_settings(trainer={"demo_episodes": 2, "utd": 4.0, "checkpoint_every_updates": 10})
+        real = Sac.update
+
+        def poison(sac: Sac, batch: Batch) -> None:
+            real(sac, batch)
+            if sac.updates == 25:
+                next(iter(sac.policy.actor.out.parameters())).data.view(-1)[3] = float("nan")
+
+        monkeypatch.setattr(Sac, "update", poison)
+        trainer = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with pytest.raises(TrainingDiverged, match=r"after 25 updates policy\.actor\.out\.weight is not finite \(1 "):
+            trainer.run(threading.Event())
+        (evidence,) = (tmp_path / "diverged").glob("update-*")
+        named = json.loads((evidence / "evidence.json").read_text())
+        assert (named["not_finite"], named["updates"]) == (["policy.actor.out.weight"], 25)
+        kept = load_checkpoint(evidence, trainer.spec).tensors["policy.actor.out.weight"]
+        assert torch.isnan(kept).sum() == 1
+        good = list_checkpoints(tmp_path / "checkpoints")[-1]
+        assert updates_of(good) == 20
+        tensors = load_checkpoint(good, trainer.spec).tensors.values()
+        assert all(torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point())
+        monkeypatch.undo()
+        again = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+        with running(again):
+            wait_for(lambda: again.status().updates == 40)
+
+    @pytest.mark.filterwarnings("ignore:invalid value encountered")
+    def test_a_reward_that_is_not_finite_stops_the_run_and_the_state_is_kept(
+        self, tmp_path: Path, encoder: Encoder
     ) -> None:
         store = MemoryStore()
         store.add_episode(5, Source.DEMO)
@@ -235,6 +366,7 @@ class TestErrors:
         with pytest.raises(TrainingDiverged, match=r"is not finite .* kept in"), running(trainer):
             wait_for(lambda: trainer.status().phase == "stopped")
         (evidence,) = (tmp_path / "diverged").glob("*/evidence.json")
+        assert [updates_of(path) for path in list_checkpoints(tmp_path / "checkpoints")] == [0]
         assert any(name.startswith("critic") for name in json.loads(evidence.read_text())["not_finite"])
 
     def test_an_error_of_the_encoding_thread_ends_the_run(self, tmp_path: Path, encoder: Encoder) -> None:
