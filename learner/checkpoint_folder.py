@@ -115,5 +115,5 @@ def fsync(path: Path) -> None:
 
 
 def _until_next_note(publish_every_updates: int, checkpoint_every_updates: int) -> int:
-    """The most snapshots from one note to the next: those of the updates between, and one on resuming."""
-    return -(-checkpoint_every_updates // publish_every_updates) + 1
+    """The most snapshots from one note to the next: those of the updates between, one on resuming, one on stopping."""
+    return -(-checkpoint_every_updates // publish_every_updates) + 2

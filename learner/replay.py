@@ -11,7 +11,6 @@ One thread owns it; the tensors of a batch are reused by the next `sample`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from torch import Tensor
 from learner.batch import Batch, BatchBuffer
 from learner.columns import MappedColumns, ReplayError, RowList, row_bytes
 from learner.device_rows import DeviceMemory, DeviceRows
-from learner.disk import room_needed
+from learner.disk import write_atomically
 from learner.n_step import follow
 from learner.replay_layout import EncodedObservation, EncodedStep, ReplayLayout
 from policy.experience import Source
@@ -158,16 +157,7 @@ class Replay:
             "cursor": self.cursor,
             "sessions": list(self._sessions),
         }
-        temporary = self.folder / f"{_META}.tmp"
-        with room_needed(temporary, "the state of replay"):
-            try:
-                with temporary.open("w") as file:
-                    json.dump(meta, file, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(self.folder / _META)
-            finally:
-                temporary.unlink(missing_ok=True)
+        write_atomically(self.folder / _META, json.dumps(meta, indent=1).encode())
 
     def _demo_rows(self, batch_size: int, demo_fraction: float) -> int:
         if len(self._demo) + len(self._online) == 0:
@@ -265,8 +255,6 @@ class Replay:
 
 def delete_replay(folder: Path) -> None:
     """Remove the files of a replay that is not wanted: it is only a cache, and is made again."""
-    for file in (
-        folder / _META,
-        *folder.glob("*.bin"),
-    ):  # the meta data first: without them the rest counts for nothing
+    # The meta data first: without them the rest counts for nothing.
+    for file in (folder / _META, *folder.glob("*.bin")):
         file.unlink(missing_ok=True)

@@ -264,9 +264,8 @@ class Sac:
     def _recorded(self) -> RecordedStep:
         recorded = RecordedStep(self._step, GraphRecorder(self.device))
         for optimiser in (self.critic_optimiser, self.actor_optimiser):
-            optimiser.register_load_state_dict_post_hook(
-                lambda _: recorded.forget()
-            )  # it has other tensors from now on
+            # From then on it has other tensors.
+            optimiser.register_load_state_dict_post_hook(lambda _: recorded.forget())
         return recorded
 
 

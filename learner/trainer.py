@@ -119,6 +119,7 @@ class Trainer:
         self._env_steps = 0
         self._updates = 0
         self._policy_version = 0
+        self._published: int | None = None  # updates of the newest snapshot
         self._updates_per_s = 0.0
         self._warming_up = True  # nothing is owed yet
         self._ratio = UpdateRatio(settings.trainer.utd)
@@ -158,6 +159,8 @@ class Trainer:
                     self._when_there_is_room(stop, run.replay.save)
                 if run.sac.updates % self.settings.trainer.log_every_updates:
                     self._log(run)  # the last line tells how far it came
+                if self._published not in (None, run.sac.updates):
+                    self._publish(run)  # so that the newest policy is that of the newest checkpoint
                 self._checkpoint(run)
         finally:
             self._phase, self._disk_full = "stopped", None
@@ -297,6 +300,7 @@ class Trainer:
     def _publish(self, run: _Run) -> None:
         self._guard(run)
         self._policy_version = self._publisher.publish(pack_snapshot(run.sac.policy, run.reduction, run.sac.updates))
+        self._published = run.sac.updates
 
     def _log(self, run: _Run) -> None:
         self._guard(run)

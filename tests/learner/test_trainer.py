@@ -177,6 +177,22 @@ class TestPhases:
 
 
 class TestResuming:
+    def test_the_newest_policy_of_a_stopped_run_is_that_of_its_newest_checkpoint(
+        self, tmp_path: Path, encoder: Encoder
+    ) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        settings = make_settings(trainer={"demo_episodes": 2, "utd": 2.3, "publish_every_updates": 10})
+        trainer = Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)
+        with running(trainer):
+            wait_for(lambda: trainer.status().updates == 23)
+        newest, checkpoint = publisher.latest(), list_checkpoints(tmp_path / "checkpoints")[-1]
+        assert newest is not None
+        assert updates_of(checkpoint) == 23
+        assert newest.data == (checkpoint / "policy.safetensors").read_bytes()
+        assert newest.version == trainer.status().policy_version
+
     def test_counters_versions_and_replay_go_on(self, tmp_path: Path, encoder: Encoder) -> None:
         store = MemoryStore()
         for _ in range(2):
