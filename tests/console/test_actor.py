@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -20,15 +19,10 @@ from console.run_folder import READY_FILE, SPOOL_FILE, STORE_FILE
 from learner.store import StoreReader
 from nudge.v1 import learner_pb2 as pb
 from policy.fakes import fake_contract
+from waiting import eventually
 
 STEPS = 90
-
-
-def wait_for(what: str, happened: Callable[[], bool], seconds: float = 120) -> None:
-    deadline_s = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline_s, f"{what}: did not happen within {seconds} s"
-        time.sleep(0.05)
+START_S = 120.0
 
 
 def start(verb: str, folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -47,11 +41,11 @@ def test_a_killed_actor_goes_on_where_it_was_and_delivers_what_it_had(tmp_path: 
     run = tmp_path / "small"
     learner = start("learner", tmp_path, "--service.port", "0")
     try:
-        wait_for("the learner", lambda: (run / READY_FILE).is_file() or learner.poll() is not None)
+        eventually(lambda: (run / READY_FILE).is_file() or learner.poll() is not None, "the learner", START_S)
         address = json.loads((run / READY_FILE).read_text())["address"]
         actor = start("actor", tmp_path, "--link.address", address)
         store = StoreReader(run / STORE_FILE)
-        wait_for("a few steps", lambda: store.counts().env_steps > 20)
+        eventually(lambda: store.counts().env_steps > 20, "a few steps", START_S)
         actor.send_signal(signal.SIGKILL)
         actor.communicate()
         again = start("actor", tmp_path, "--link.address", address)
@@ -75,7 +69,7 @@ def test_a_killed_actor_goes_on_where_it_was_and_delivers_what_it_had(tmp_path: 
 def test_an_actor_that_waits_for_its_learner_stops_when_it_is_asked_to(tmp_path: Path) -> None:
     nobody = "127.0.0.1:9"
     actor = start("actor", tmp_path, "--link.address", nobody, "--link.connect-timeout-s", "600")
-    wait_for("its spool", (tmp_path / "small" / SPOOL_FILE).is_file)
+    eventually((tmp_path / "small" / SPOOL_FILE).is_file, "its spool", START_S)
     time.sleep(1.0)  # now it is connecting
     actor.send_signal(signal.SIGTERM)
     output, _ = actor.communicate(timeout=60)
@@ -94,7 +88,7 @@ def test_a_line_is_printed_when_the_link_changes_and_not_otherwise(tmp_path: Pat
             for index in range(5):
                 link._ledger.broken(LinkError(f"the cable is out, {index}"))
             link._ledger.acknowledged(pb.Ack())
-            wait_for("a line", lambda: "\n" in output.getvalue())
+            eventually(lambda: "\n" in output.getvalue(), "a line")
             time.sleep(0.2)
         link.close()
     (line,) = output.getvalue().splitlines()

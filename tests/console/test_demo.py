@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from waiting import eventually
 
 # Small, but nothing is left out: demonstrations, training, takeovers, evaluation, report.
 SMALL = [
@@ -19,6 +20,7 @@ SMALL = [
     *("--loop.max-env-steps", "700", "--learner.trainer.utd", "1.5"),
     *("--evaluation.rows", "2", "--evaluation.columns", "2", "--evaluation.yaws", "2"),
 ]
+START_S = 120.0
 REPORT_KEYS = {
     "autonomous_success",
     "trials",
@@ -43,13 +45,6 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "COLUMNS": "120"},
     )
-
-
-def wait_for(what: str, happened: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"{what}: did not happen within {seconds} s"
-        time.sleep(0.1)
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -114,7 +109,7 @@ def test_the_papers_preset_runs_from_end_to_end_too(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_no_process_and_a_usable_run_folder(tmp_path: Path, phase: str) -> None:
     demo = start(tmp_path, *SHORT)
     run = tmp_path / "small"
-    wait_for(phase, lambda: PHASES[phase](run))
+    eventually(lambda: PHASES[phase](run), phase, START_S)
     demo.send_signal(signal.SIGINT)
     output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, output
@@ -130,17 +125,17 @@ def test_killing_the_demo_outright_ends_learner_and_actor_too(tmp_path: Path) ->
     # Nobody says which of the two ends first: an actor whose learner is gone waits this long for acknowledgements.
     demo = start(tmp_path, "--loop.flush-s", "3")
     run = tmp_path / "small"
-    wait_for("demonstrating", lambda: PHASES["demonstrating"](run))
+    eventually(lambda: PHASES["demonstrating"](run), "demonstrating", START_S)
     demo.kill()
     demo.communicate()
-    wait_for("children gone", lambda: processes_of(tmp_path) == [], seconds=30)
+    eventually(lambda: processes_of(tmp_path) == [], "children gone", 30)
 
 
 def test_an_earlier_run_of_the_name_is_moved_aside_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "precious").write_text("hours of demonstrations")
     demo = start(tmp_path)
-    wait_for("settings", (tmp_path / "small" / "settings.yaml").is_file)
+    eventually((tmp_path / "small" / "settings.yaml").is_file, "settings", START_S)
     demo.send_signal(signal.SIGINT)
     demo.communicate(timeout=60)
     assert (tmp_path / "small.1" / "precious").read_text() == "hours of demonstrations"

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 
 import pytest
 
+import waiting
 from console.stopping import Child
 from console.virtual import main
 from policy.errors import NudgeError
@@ -26,6 +27,7 @@ from robot.virtual.settings import VirtualSettings
 from robot.virtual.station import CONTROL_SOCKET, Station
 
 PATIENCE_S = 60.0
+eventually = partial(waiting.eventually, within_s=PATIENCE_S)
 BIN = Path(sys.executable).parent
 QUIET = ("--cameras", "False")
 
@@ -235,11 +237,3 @@ def test_lerobot_record_writes_an_episode(folder: Path, tmp_path: Path) -> None:
 
 def joint(remote: Remote, arm: str, name: str) -> float:
     return float(remote.tell(State())["arms"][arm]["joint_rad"][name])
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fails when it does not."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)

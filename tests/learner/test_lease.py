@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from learner.lease import LeaseHeld, LeaseTable, NoLease, StreamLease, TooManyActors
+from waiting import Clock
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 LEASE_S = 60.0
-
-
-class Clock:
-    """Monotonic seconds that pass only when told to."""
-
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

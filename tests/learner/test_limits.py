@@ -30,6 +30,7 @@ from nudge.v1 import learner_pb2 as pb
 from nudge.v1 import learner_pb2_grpc as pb_grpc
 from policy.fakes import fake_contract, fake_episode
 from policy.wire import PROTOCOL_VERSION, SESSION_METADATA, pack_step
+from waiting import eventually
 
 CONTRACT = fake_contract(cameras=1, proprioception=1, size_px=8)
 SESSIONS = [digit * 32 for digit in "abcdef"]
@@ -95,13 +96,6 @@ def answers(call: Callable[[], object]) -> bool:
     except grpc.RpcError:
         return False
     return True
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + SOON_S
-    while not true():
-        assert time.monotonic() < deadline_s, "did not happen in time"
-        time.sleep(0.02)
 
 
 def silent(channel: grpc.Channel, method: str, stop: threading.Event) -> grpc.Call:

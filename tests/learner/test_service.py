@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ import pytest
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+import waiting
 from learner.inbox import Inbox
 from learner.publisher import PolicyPublisher
 from learner.service import LearnerServer, ServiceError
@@ -32,6 +34,7 @@ from policy.wire import MAX_CHUNK_BYTES, PROTOCOL_VERSION, SESSION_METADATA, pac
 SIZE = 8
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 SOON_S = 10.0  # far more than anything here takes
+eventually = partial(waiting.eventually, within_s=SOON_S)
 
 CAMERA = Camera(
     name="wrist",
@@ -154,13 +157,6 @@ def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return caught.value.code(), caught.value.details() or ""
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + SOON_S
-    while not true():
-        assert time.monotonic() < deadline_s, "did not happen in time"
-        time.sleep(0.01)
 
 
 def test_hello_tells_run_policy_and_last_durable_step(learner: Learner) -> None:

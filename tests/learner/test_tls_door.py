@@ -10,7 +10,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from nudge.v1 import learner_pb2 as pb
 from nudge.v1 import learner_pb2_grpc as pb_grpc
 from policy.fakes import fake_contract, fake_episode
 from policy.wire import PROTOCOL_VERSION, SESSION_METADATA, TOKEN_METADATA, pack_step
+from waiting import Clock, eventually
 
 CONTRACT = fake_contract(cameras=1, proprioception=1, size_px=8)
 SESSION = "a" * 32
@@ -65,13 +65,6 @@ def encrypted(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
         raise
 
 
-def eventually(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + SOON_S
-    while not true():
-        assert time.monotonic() < deadline_s, "did not happen in time"
-        time.sleep(0.02)
-
-
 def ended(sock: socket.socket) -> bool:
     """Wait for the other side to end the connection; whatever comes before is dropped."""
     with suppress(ConnectionError, ssl.SSLError):
@@ -95,14 +88,6 @@ class Inner:
 
     def close(self) -> None:
         self._listener.close()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

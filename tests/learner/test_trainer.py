@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import waiting
 from actor.inference import Policy
 from learner.checkpoint import load_checkpoint
 from learner.checkpoint_folder import last_policy_version, list_checkpoints, updates_of
@@ -34,6 +36,7 @@ from policy.fakes import fake_contract, fake_episode
 CONTRACT = fake_contract(cameras=1, proprioception=3)
 TINY = ResNet10Shape(embedding_size=8, hidden_sizes=(8, 8, 16, 16))
 DEADLINE_S = 60.0
+eventually = partial(waiting.eventually, within_s=DEADLINE_S)
 
 
 @dataclass(frozen=True)
@@ -109,26 +112,19 @@ def running(trainer: Trainer) -> Iterator[threading.Event]:
         raise errors[0]
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 class TestPhases:
     def test_it_waits_prepares_trains_to_its_ratio_and_stops(self, tmp_path: Path, encoder: Encoder) -> None:
         store, publisher = MemoryStore(), PolicyPublisher()
         trainer = Trainer(make_settings(), CONTRACT, store, publisher, encoder, tmp_path, 0)
         store.add_episode(5, Source.DEMO)
         with running(trainer):
-            wait_for(lambda: trainer.status().env_steps == 5)
+            eventually(lambda: trainer.status().env_steps == 5)
             status = trainer.status()
             assert status.phase == "waiting for demonstrations"
             assert (status.updates, status.steps_behind, status.policy_version) == (0, 0, 0)
 
             store.add_episode(6, Source.DEMO)
-            wait_for(lambda: trainer.status().updates == 22)  # 11 steps at 2 updates each
+            eventually(lambda: trainer.status().updates == 22)  # 11 steps at 2 updates each
             time.sleep(0.2)
             status = trainer.status()
             assert status.phase == "training"
@@ -136,7 +132,7 @@ class TestPhases:
             assert status.policy_version == 22 // 5
 
             store.add_episode(4, Source.POLICY, terminated=False)
-            wait_for(lambda: trainer.status().updates == 30)
+            eventually(lambda: trainer.status().updates == 30)
             assert trainer.status().env_steps == 15
         assert trainer.status().phase == "stopped"
         assert [path.name for path in list_checkpoints(tmp_path / "checkpoints")][-1] == "update-000000030"
@@ -162,18 +158,18 @@ class TestPhases:
         settings = make_settings(trainer={"demo_episodes": 2, "utd": 1.0, "online_steps_before_training": 4})
         trainer = Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)
         with running(trainer):
-            wait_for(lambda: publisher.latest() is not None)
+            eventually(lambda: publisher.latest() is not None)
             time.sleep(0.1)
             assert (trainer.status().updates, trainer.status().steps_behind) == (0, 0)
             store.add_episode(4, Source.POLICY)
-            wait_for(lambda: trainer.status().updates == 10)
+            eventually(lambda: trainer.status().updates == 10)
 
     def test_who_has_published_nothing_publishes_when_it_owes_nothing(self, tmp_path: Path, encoder: Encoder) -> None:
         store, publisher = MemoryStore(), PolicyPublisher()
         store.add_episode(2, Source.DEMO)
         settings = make_settings(trainer={"demo_episodes": 1, "utd": 1.0, "publish_every_updates": 1000})
         with running(Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)):
-            wait_for(lambda: publisher.latest() is not None)
+            eventually(lambda: publisher.latest() is not None)
 
 
 class TestResuming:
@@ -186,7 +182,7 @@ class TestResuming:
         settings = make_settings(trainer={"demo_episodes": 2, "utd": 2.3, "publish_every_updates": 10})
         trainer = Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)
         with running(trainer):
-            wait_for(lambda: trainer.status().updates == 23)
+            eventually(lambda: trainer.status().updates == 23)
         newest, checkpoint = publisher.latest(), list_checkpoints(tmp_path / "checkpoints")[-1]
         assert newest is not None
         assert updates_of(checkpoint) == 23
@@ -199,13 +195,13 @@ class TestResuming:
             store.add_episode(5, Source.DEMO)
         first = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(first):
-            wait_for(lambda: first.status().updates == 20)
+            eventually(lambda: first.status().updates == 20)
         version = first.status().policy_version
         store.add_episode(5, Source.POLICY)
         publisher = PolicyPublisher(version)
         second = Trainer(make_settings(), CONTRACT, store, publisher, encoder, tmp_path, 0)
         with running(second):
-            wait_for(lambda: second.status().updates == 30)
+            eventually(lambda: second.status().updates == 30)
         latest = publisher.latest()
         assert latest is not None
         assert latest.version == second.status().policy_version > version
@@ -218,13 +214,13 @@ class TestResuming:
             store.add_episode(5, Source.DEMO)
         first = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(first):
-            wait_for(lambda: first.status().updates == 20)
+            eventually(lambda: first.status().updates == 20)
         features = (tmp_path / "replay" / "maps.bin").read_bytes()[: 10 * 8 * 16 * 2]
         for path in (tmp_path / "replay").iterdir():
             path.unlink()
         second = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(second):
-            wait_for(lambda: (tmp_path / "replay" / "maps.bin").exists() and second.status().phase == "training")
+            eventually(lambda: (tmp_path / "replay" / "maps.bin").exists() and second.status().phase == "training")
         assert (tmp_path / "replay" / "maps.bin").read_bytes()[: len(features)] == features
 
     def test_a_replay_of_steps_that_the_store_has_not_any_more_is_made_again(
@@ -235,11 +231,11 @@ class TestResuming:
             store.add_episode(5, Source.DEMO)
         first = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(first):
-            wait_for(lambda: first.status().updates == 30)
+            eventually(lambda: first.status().updates == 30)
         del store.steps[5:10]
         second = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(second):
-            wait_for(lambda: second.status().phase == "training")
+            eventually(lambda: second.status().phase == "training")
         assert "its steps are not those of the store" in caplog.text
         assert json.loads((tmp_path / "replay" / "replay.json").read_text())["steps"] == 10
         assert second.status().updates == 30  # what was learned stays
@@ -306,7 +302,7 @@ class TestRollingBack:
         )
         first = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(first):
-            wait_for(lambda: first.status().updates == 30)
+            eventually(lambda: first.status().updates == 30)
         known = first.status().policy_version
         replay = (tmp_path / "replay" / "maps.bin").stat()
         good = load_checkpoint(root / "update-000000010", first.spec)
@@ -323,7 +319,7 @@ class TestRollingBack:
             status = second.status()
             assert (status.updates, status.steps_behind, status.env_steps) == (10, 0, 15)
             store.add_episode(5, Source.POLICY)
-            wait_for(lambda: second.status().updates == 20)
+            eventually(lambda: second.status().updates == 20)
             time.sleep(0.1)
             assert (second.status().updates, second.status().effective_utd) == (20, 2.0)
         assert [updates_of(path) for path in list_checkpoints(root)][-2:] == [10, 20]
@@ -332,7 +328,7 @@ class TestRollingBack:
         assert all(torch.equal(again.tensors[name], tensor) for name, tensor in good.tensors.items())
         third = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(third):
-            wait_for(lambda: third.status().phase == "training")
+            eventually(lambda: third.status().phase == "training")
             time.sleep(0.2)
             assert (third.status().updates, third.status().steps_behind) == (20, 0)
 
@@ -368,7 +364,7 @@ class TestErrors:
         monkeypatch.undo()
         again = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with running(again):
-            wait_for(lambda: again.status().updates == 40)
+            eventually(lambda: again.status().updates == 40)
 
     @pytest.mark.filterwarnings("ignore:invalid value encountered")
     def test_a_reward_that_is_not_finite_stops_the_run_and_the_state_is_kept(
@@ -380,7 +376,7 @@ class TestErrors:
         store.add([*poisoned[:2], replace(poisoned[2], reward=float("inf"))])
         trainer = Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
         with pytest.raises(TrainingDiverged, match=r"is not finite .* kept in"), running(trainer):
-            wait_for(lambda: trainer.status().phase == "stopped")
+            eventually(lambda: trainer.status().phase == "stopped")
         (evidence,) = (tmp_path / "diverged").glob("*/evidence.json")
         assert [updates_of(path) for path in list_checkpoints(tmp_path / "checkpoints")] == [0]
         assert any(name.startswith("critic") for name in json.loads(evidence.read_text())["not_finite"])
@@ -394,9 +390,9 @@ class TestErrors:
 
         def train_then_break() -> None:
             with running(trainer):
-                wait_for(lambda: trainer.status().updates == 20)
+                eventually(lambda: trainer.status().updates == 20)
                 store.add([replace(broken, observation=replace(broken.observation, frames={}))])
-                wait_for(lambda: trainer.status().phase == "stopped")
+                eventually(lambda: trainer.status().phase == "stopped")
 
         with pytest.raises(KeyError, match="camera0"):
             train_then_break()
@@ -436,17 +432,17 @@ class TestFullDisk:
             make_settings(trainer=trainer_settings | settings), CONTRACT, store, PolicyPublisher(), encoder, disk, 0
         )
         with running(trainer):
-            wait_for(lambda: trainer.status().updates == 20)
+            eventually(lambda: trainer.status().updates == 20)
             ballast = fill_up(disk, room)
             for _ in range(6):
                 store.add_episode(5, Source.POLICY)  # 40 steps in all, 48 observations: more than 32
-            wait_for(lambda: trainer.status().phase.startswith("disk full"))
+            eventually(lambda: trainer.status().phase.startswith("disk full"))
             assert named in trainer.status().phase
             assert trainer.status().updates < 80
             assert "MB free" in trainer.status().phase
             assert not list((disk / "checkpoints").glob(".*"))
             ballast.unlink()
-            wait_for(lambda: trainer.status().updates == 80)
+            eventually(lambda: trainer.status().updates == 80)
             assert trainer.status().phase == "training"
         assert [path.name for path in list_checkpoints(disk / "checkpoints")][-1] == "update-000000080"
         lines = [json.loads(line)["updates"] for line in (disk / "metrics.jsonl").read_text().splitlines()]
@@ -468,10 +464,10 @@ class TestFullDisk:
         def until_full() -> None:
             trainer = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, disk, 0)
             with running(trainer):
-                wait_for((disk / "checkpoints" / "update-000000020").is_dir)
+                eventually((disk / "checkpoints" / "update-000000020").is_dir)
                 fill_up(disk)
                 store.add_episode(5, Source.POLICY)
-                wait_for(lambda: trainer.status().phase.startswith("disk full"))
+                eventually(lambda: trainer.status().phase.startswith("disk full"))
 
         with pytest.raises(DiskFull, match=r"disk full: .* 0\.0 MB free"):
             until_full()
@@ -479,7 +475,7 @@ class TestFullDisk:
         (disk / "ballast").unlink()
         again = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, disk, 0)
         with running(again):
-            wait_for(lambda: again.status().updates == 30)
+            eventually(lambda: again.status().updates == 30)
 
 
 def fill_up(disk: Path, but_for: int = 0) -> Path:
@@ -523,7 +519,7 @@ def test_it_learns_which_way_each_colour_wants(tmp_path: Path, encoder: Encoder)
         return sum(right) / len(right)
 
     with running(trainer):
-        wait_for(lambda: publisher.latest() is not None)
+        eventually(lambda: publisher.latest() is not None)
         assert success() <= 0.7  # after 20 updates: one way for both colours
-        wait_for(lambda: trainer.status().updates == 480)
+        eventually(lambda: trainer.status().updates == 480)
     assert success() >= 0.95

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from lerobot.motors.feetech import FeetechMotorsBus
 from lerobot.robots.so_follower import SO101Follower, SO101FollowerConfig
 from lerobot.teleoperators.so_leader import SO101Leader, SO101LeaderConfig
 
+import waiting
 from robot.arm import JOINT_NAMES
 from robot.virtual.commands import FollowPath, MoveHand, PlaceCube, Power, State
 from robot.virtual.control import Remote
 
 PATIENCE_S = 30.0
+eventually = partial(waiting.eventually, within_s=PATIENCE_S)
 type Patiently = Callable[[Any, Callable[[], None]], None]
 
 
@@ -52,14 +55,6 @@ def leader(virtual: Remote, patiently: Patiently) -> Iterator[SO101Leader]:
     patiently(made.bus, lambda: made.connect(calibrate=False))
     yield made
     made.disconnect()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fails when it does not."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def true_deg(virtual: Remote, arm: str) -> dict[str, float]:

@@ -7,6 +7,7 @@ import random
 import termios
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lerobot.cameras.zmq import ZMQCamera, ZMQCameraConfig
 from lerobot.motors import Motor, MotorNormMode
 from lerobot.motors.feetech import FeetechMotorsBus
 
+import waiting
 from robot.arm import JOINT_NAMES
 from robot.virtual.commands import (
     CameraTrouble,
@@ -33,6 +35,7 @@ from robot.virtual.control import Remote
 from robot.virtual.errors import VirtualArmError
 
 PATIENCE_S = 30.0
+eventually = partial(waiting.eventually, within_s=PATIENCE_S)
 type Patiently = Callable[[Any, Callable[[], None]], None]
 
 
@@ -59,14 +62,6 @@ def camera(virtual: Remote) -> Iterator[ZMQCamera]:
     made.connect(warmup=False)
     yield made
     made.disconnect()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fails when it does not."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def failure(act: Callable[[], object]) -> str:
