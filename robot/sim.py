@@ -82,6 +82,9 @@ class SimArm:
         """Joints, fresh frames, and what only the simulator knows."""
         return ArmReading(self.data.qpos[self._desk.joints].copy(), self._render(), self._desk.cube_state())
 
+    def recover(self) -> None:
+        """A simulated arm has no faults."""
+
     def close(self) -> None:
         """Free the EGL context."""
         if self._renderer is not None:
