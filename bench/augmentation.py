@@ -29,13 +29,18 @@ from rich.table import Table  # noqa: E402
 
 from bench.interval import Estimate, mean_interval  # noqa: E402
 from bench.offline import Offline, held_out_losses, only_views, read_experience, sample  # noqa: E402
+from console.evaluate import evaluate_checkpoint  # noqa: E402
 from console.presets import load_preset  # noqa: E402
+from console.report_data import Evaluation  # noqa: E402
 from console.settings import Settings as ProjectSettings  # noqa: E402
+from console.statistics import wilson_interval  # noqa: E402
 from learner.batch import Batch  # noqa: E402
+from learner.checkpoint_folder import POLICY  # noqa: E402
 from learner.replay_layout import EncodedStep  # noqa: E402
 from learner.sac import Sac, use_matmul  # noqa: E402
 from learner.settings import LearnerSettings  # noqa: E402
 from policy.encoder import Encoder, load_encoder  # noqa: E402
+from policy.snapshot import pack_snapshot  # noqa: E402
 
 REFERENCE = "on-the-fly"
 
@@ -62,19 +67,24 @@ class Settings:
     """About so many to learn from."""
     examined: int = 512
     """Held-out transitions drawn for the losses, half of them demonstrations."""
+    evaluated: bool = True
+    """Judge each learner's last policy on the evaluation grid, which takes half a minute."""
     json: bool = False
     """Print one JSON object as the last line."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One learner: its curve, and the processor time of an update, sampling included [s].
+    """One learner: its curve, what its last policy came to, and the time of an update.
 
     curve: one entry each `every` updates, from 0 on: held-out losses by name
+    update_s: processor time, sampling included [s]
+    evaluation: the last policy alone on the grid; None where it was not asked for
     """
 
     curve: Sequence[Mapping[str, float]]
     update_s: float
+    evaluation: Evaluation | None
 
 
 def learner_settings(preset: str, views: int | None) -> LearnerSettings:
@@ -102,7 +112,9 @@ def measure(settings: Settings, encoder: Encoder, console: Console) -> dict[str,
                 steps = frames if name == REFERENCE else only_views(encoded, slice(mode.features.views))
                 with console.status(f"seed {seed}: {name}"):
                     trials[name].append(_train(offline, mode, steps, seed, exams, settings))
-                console.print(f"seed {seed}, {name}: {trials[name][-1].curve[-1]}", highlight=False)
+                last = trials[name][-1]
+                success = "" if last.evaluation is None else f", {last.evaluation.successes} successes"
+                console.print(f"seed {seed}, {name}: {last.curve[-1]}{success}", highlight=False)
         slot_bytes = {name: offline.replay(mode, (), f"{name} bytes").layout.slot_bytes for name, mode in modes.items()}
     costs = {
         name: {
@@ -147,7 +159,14 @@ def _train(
         spent_s += time.thread_time() - start_s
         if sac.updates % settings.every == 0:
             curve.append(_examine(sac, exams))
-    return Trial(curve, spent_s / settings.updates)
+    return Trial(curve, spent_s / settings.updates, _evaluate(sac, offline, settings) if settings.evaluated else None)
+
+
+def _evaluate(sac: Sac, offline: Offline, settings: Settings) -> Evaluation:
+    """The policy alone in the simulation, on the preset's grid."""
+    with tempfile.TemporaryDirectory(prefix="nudge-bench-") as folder:
+        (Path(folder) / POLICY).write_bytes(pack_snapshot(sac.policy, offline.reduction, sac.updates))
+        return evaluate_checkpoint(Path(folder), load_preset(ProjectSettings, settings.preset), Console(quiet=True))
 
 
 def _examine(sac: Sac, exams: Mapping[str, Batch]) -> Mapping[str, float]:
@@ -169,6 +188,7 @@ def figures(
             "curve": [{"updates": i * settings.every, **point} for i, point in enumerate(points)],
             "last_minus_on_the_fly": _estimates(apart),
             "update_s": float(np.mean([trial.update_s for trial in of])),
+            "success": _success(of),
             **costs[name],
         }
     asked = {**dataclasses.asdict(settings), "store": settings.store.name}
@@ -177,6 +197,22 @@ def figures(
 
 def _estimates(rows: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
     return {key: mean_interval([row[key] for row in rows]) for key in rows[0]}
+
+
+def _success(trials: Sequence[Trial]) -> dict[str, Any] | None:
+    """Trials that succeeded, with Wilson's interval over all of them, and of each seed."""
+    judged = [trial.evaluation for trial in trials if trial.evaluation is not None]
+    if not judged:
+        return None
+    successes, number = sum(each.successes for each in judged), sum(len(each.trials) for each in judged)
+    low, high = wilson_interval(successes, number)
+    return {
+        "successes": successes,
+        "trials": number,
+        "low": low,
+        "high": high,
+        "of_each_seed": [each.successes for each in judged],
+    }
 
 
 def _raw(trials: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
@@ -188,12 +224,14 @@ def table(measured: Mapping[str, Any]) -> Table:
     settings, modes = measured["settings"], measured["modes"]
     shown = Table(title=f"after {settings['updates']} updates, {settings['seeds']} seeds: mean and 95 % interval")
     losses = list(modes[REFERENCE]["last_minus_on_the_fly"])
-    for heading in ("views", *losses, "encode ms/step", "bytes/observation", "updates/s"):
+    for heading in ("views", *losses, "success", "encode ms/step", "bytes/observation", "updates/s"):
         shown.add_column(heading, justify="right")
     for name, mode in modes.items():
         last = mode["curve"][-1]
         cells = [f"{last[key].mean:.4g} ({last[key].low:.3g} to {last[key].high:.3g})" for key in losses]
         cost = f"{1e3 * mode['encode_s_per_step']:.1f}", f"{mode['bytes_per_observation']:,}"
+        success = mode["success"]
+        cells.append("-" if success is None else "{successes}/{trials} ({low:.1%} to {high:.1%})".format(**success))
         shown.add_row(name, *cells, *cost, f"{1 / mode['update_s']:.3g}")
     return shown
 

@@ -59,6 +59,7 @@ def settings(utd: float) -> LearnerSettings:
                 "log_every_updates": 4 * EVERY,
                 "checkpoint_every_updates": EVERY,
                 "checkpoints_kept": 2,
+                "threads": 1,
                 "replay_initial_slots": 64,
             },
         }

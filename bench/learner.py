@@ -29,7 +29,7 @@ import tyro  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from bench.nudge_learner import build_trainer, preset_settings  # noqa: E402
+from bench.nudge_learner import build_trainer  # noqa: E402
 from bench.turns import BenchError, Built, Side  # noqa: E402
 
 SideName = Literal["fast", "paper", "lerobot", "lerobot_synchronous"]
@@ -52,7 +52,7 @@ class Settings:
     preset: Literal["both", "fast", "paper"] = "both"
     """Which of Nudge's presets to measure."""
     threads: int | None = None
-    """Torch's threads on every side; by default as each runs: Nudge's presets say 1, LeRobot leaves it to torch."""
+    """Torch's threads on every side; by default as each runs: Nudge's learner tries, LeRobot leaves it to torch."""
     batch: int = 256
     """Transitions an update, half of them demonstrations."""
     cameras: int = 2
@@ -68,13 +68,6 @@ class Settings:
         ours: tuple[SideName, ...] = ("fast", "paper") if self.preset == "both" else (self.preset,)
         return (*ours, "lerobot", "lerobot_synchronous")
 
-    def threads_of(self, name: SideName) -> int:
-        """Torch's threads on one side."""
-        if self.threads is not None:
-            return self.threads
-        ours = preset_settings(name).trainer.threads if name in {"fast", "paper"} else None
-        return ours or torch.get_num_threads()
-
 
 def build(name: SideName, settings: Settings) -> Built:
     """Build one side in this process; LeRobot is imported only where it runs."""
@@ -86,9 +79,10 @@ def build(name: SideName, settings: Settings) -> Built:
 
 
 def _build_nudge(preset: Literal["fast", "paper"], settings: Settings) -> Built:
-    ours = build_trainer(preset, settings.batch, settings.cameras, settings.seed)
+    ours = build_trainer(preset, settings.batch, settings.cameras, settings.seed, threads=settings.threads)
     every = ours.settings.sac.actor_every
     facts = {
+        "threads": ours.threads,
         "replay_bytes_per_transition": ours.replay_bytes_per_transition,
         "critic_updates_per_actor_update": every,
         "encode_s_per_step": ours.encode_s,
@@ -102,7 +96,11 @@ def _build_lerobot(settings: Settings, prefetch: bool) -> Built:
 
     peer = build_peer(settings.batch, settings.cameras, settings.seed, prefetch=prefetch)
     shape = "x".join(map(str, peer.encoder_map))
-    facts = {"replay_bytes_per_transition": peer.replay_bytes_per_transition, "critic_updates_per_actor_update": 1}
+    facts = {
+        "threads": torch.get_num_threads(),
+        "replay_bytes_per_transition": peer.replay_bytes_per_transition,
+        "critic_updates_per_actor_update": 1,
+    }
     return Built(peer.update, peer.close, facts, f"encodes every sampled frame to {shape} anew; actor every update")
 
 
@@ -118,7 +116,7 @@ def measure(settings: Settings, console: Console) -> dict[str, Any]:
     with ExitStack() as stack:
         for name in settings.sides:
             with console.status(f"{TITLES[name]}: building and warming up"):
-                side = Side(TITLES[name], functools.partial(build, name, settings), settings.threads_of(name))
+                side = Side(TITLES[name], functools.partial(build, name, settings), settings.threads)
                 sides[name] = stack.enter_context(closing(side))
         end_s, rounds = time.monotonic() + settings.seconds, 0
         with console.status("taking turns") as status:
@@ -146,11 +144,11 @@ def _table(sides: dict[SideName, Side], settings: Settings) -> Table:
         "remark",
     ):
         table.add_column(heading, justify="left" if heading in {"side", "remark"} else "right")
-    for name, side in sides.items():
+    for side in sides.values():
         held = f"{side.facts['replay_bytes_per_transition']:,}"
         peak = f"{side.peak_bytes / 2**20:,.0f} MiB"
         numbers = (f"{1 / side.update_s:.4g}", f"{side.update_s:.4g}", f"{side.cpu_s:.4g}", peak, held)
-        table.add_row(side.title, str(settings.threads_of(name)), *numbers, side.remark)
+        table.add_row(side.title, str(side.facts["threads"]), *numbers, side.remark)
     return table
 
 
@@ -178,7 +176,7 @@ def figures(sides: dict[SideName, Side], settings: Settings, load: float) -> dic
         "rounds": max(side.turns for side in sides.values()),
         "batch": settings.batch,
         "cameras": settings.cameras,
-        "threads": {name: settings.threads_of(name) for name in sides},
+        "threads": {name: side.facts["threads"] for name, side in sides.items()},
         "machine": {
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),

@@ -50,7 +50,7 @@ def time_saving(settings: Settings, recording: Recording, transitions: int) -> d
     """
     chosen, folder = settings.learner, settings.folder
     folder.mkdir(parents=True)
-    torch.set_num_threads(chosen.trainer.threads or torch.get_num_threads())
+    torch.set_num_threads(1)
     interval = min(round(chosen.trainer.checkpoint_every_updates / chosen.trainer.utd), transitions // (SAVES + 1))
     _fill_store(settings, recording, transitions)
     encoder = load_encoder(chosen.encoder)

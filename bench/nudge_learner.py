@@ -26,6 +26,7 @@ from learner.replay import EncodedStep, Replay
 from learner.replay_layout import make_layout
 from learner.sac import Sac, use_matmul
 from learner.settings import LearnerSettings
+from learner.threads import ThreadChoice, Threads
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
 from policy.encoder import Encoder, ResNet10Shape, load_encoder, random_network, save_network
 from policy.experience import Observation, Source, Step, StepId
@@ -45,6 +46,7 @@ class NudgeLearner:
 
     update: sample a batch and learn from it (critics, grasp critic, targets; actor and temperature every
         `settings.sac.actor_every`-th time)
+    threads: torch's, as chosen by the trainer's own trial
     close: delete the replay's files
     encode_s: time to encode all views of one step, once, when it arrives [s]
     replay_bytes_per_transition: what the replay's files hold of one transition [bytes]
@@ -53,6 +55,7 @@ class NudgeLearner:
     settings: LearnerSettings
     sac: Sac
     update: Callable[[], None]
+    threads: int
     close: Callable[[], None]
     encode_s: float
     replay_bytes_per_transition: int
@@ -64,11 +67,18 @@ def preset_settings(preset: str) -> LearnerSettings:
 
 
 def build_trainer(
-    preset: Literal["fast", "paper"], batch_size: int, cameras: int, seed: int, *, transitions: int = TRANSITIONS
+    preset: Literal["fast", "paper"],
+    batch_size: int,
+    cameras: int,
+    seed: int,
+    *,
+    transitions: int = TRANSITIONS,
+    threads: Threads | None = None,
 ) -> NudgeLearner:
     """Build the learner of a preset and fill its replay, half of it with demonstrations.
 
     batch_size: transitions an update; the presets' other settings stay as they are
+    threads: torch's; None is what the preset says
     """
     settings = preset_settings(preset)
     settings = settings.model_copy(update={"sac": settings.sac.model_copy(update={"batch_size": batch_size})})
@@ -85,11 +95,16 @@ def build_trainer(
     spec = make_spec(contract, encoder, settings.features.reduced_channels, settings.network)
     sac = Sac(spec, contract, settings.sac, seed, torch.device("cpu"))
 
+    choice = ThreadChoice(settings.trainer.threads if threads is None else threads, torch.device("cpu"))
+
     def update() -> None:
         chosen = settings.sac
-        sac.update(replay.sample(batch_size, chosen.demo_fraction, chosen.n_step, chosen.discount, rng))
+        with choice.update():
+            sac.update(replay.sample(batch_size, chosen.demo_fraction, chosen.n_step, chosen.discount, rng))
 
-    return NudgeLearner(settings, sac, update, folder.cleanup, encode_s, layout.slot_bytes)
+    while choice.trying:
+        update()
+    return NudgeLearner(settings, sac, update, choice.chosen, folder.cleanup, encode_s, layout.slot_bytes)
 
 
 def _contract(cameras: int) -> Contract:

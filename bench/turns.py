@@ -50,10 +50,11 @@ class Side:
     """The parent's end of a side, whose process runs only while it is being built, in `turn`, and in `close`.
 
     build: makes the side in its own process, so it must be importable there
+    threads: torch's in its process; None leaves it to torch
     turn_s: wanted length of a turn [s]: long against the pipe, short against the drift of the machine
     """
 
-    def __init__(self, title: str, build: Callable[[], Built], threads: int, turn_s: float = 2.0) -> None:
+    def __init__(self, title: str, build: Callable[[], Built], threads: int | None, turn_s: float = 2.0) -> None:
         context = multiprocessing.get_context("spawn")
         self.title = title
         self._walls_s: list[float] = []
@@ -122,10 +123,11 @@ class Side:
             os.kill(self._process.pid, number)
 
 
-def _serve(build: Callable[[], Built], threads: int, pipe: Connection) -> None:
+def _serve(build: Callable[[], Built], threads: int | None, pipe: Connection) -> None:
     """A side's process: build, warm up, then run as many updates as asked for and answer with their cost; 0 ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: the parent decides
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     built = build()
     try:
         _timed(built.update, WARM_UP_UPDATES)

@@ -124,7 +124,7 @@ def _encoding_threads(
     from policy.encoder import load_encoder
     from policy.features import Featurizer
 
-    torch.set_num_threads(settings.learner.trainer.threads or torch.get_num_threads())
+    torch.set_num_threads(1)
     features, contract = settings.learner.features, settings.contract
     encoder = load_encoder(settings.learner.encoder)
     featurizer = Featurizer(encoder, fit_on_demos(fit_on, encoder, contract, features, settings.seed), contract)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -71,6 +71,9 @@ def _annotation_text(annotation: Any) -> str:
         if len(arguments) == 1 or arguments[1] is Ellipsis:
             return f"any number of {_annotation_text(arguments[0])}"
         return "(" + ", ".join(_annotation_text(argument) for argument in arguments) + ")"
+    if origin is Annotated:
+        limits = [text for item in annotation.__metadata__ for limit in item.metadata for text in _limits(limit)]
+        return ", ".join((_annotation_text(arguments[0]), *limits))
     if annotation is types.NoneType:
         return "none"
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).removeprefix("typing.")

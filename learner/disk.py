@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from policy.errors import NudgeError
 
 # No room, no quota left, no larger file allowed: for all three somebody must make room, and then it goes on.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WAIT_S = 1.0  # between two tries on a full disk
+
+log = logging.getLogger(__name__)
 
 
 class DiskFull(NudgeError):
@@ -52,6 +57,33 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+class PatientWriter:
+    """Does what needs room on the disk; while there is none it waits, visibly.
+
+    waiting: what it waits for, for whoever shows the status; None while there is room
+    """
+
+    def __init__(self) -> None:
+        self.waiting: str | None = None
+
+    def __call__[**P, T](self, stop: threading.Event, write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `write`; on a full disk again and again, until there is room. Raises `DiskFull` at `stop`."""
+        while True:
+            try:
+                done = write(*args, **kwargs)
+            except DiskFull as error:
+                if self.waiting is None:
+                    log.warning("%s; training waits until there is", error)
+                self.waiting = str(error)
+                if stop.wait(WAIT_S):
+                    raise
+            else:
+                if self.waiting is not None:
+                    log.warning("there is room on the disk again; training goes on")
+                    self.waiting = None
+                return done
 
 
 class AppendedFile:

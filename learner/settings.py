@@ -7,7 +7,7 @@ and the temperature is exp (theirs softplus).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -79,7 +79,11 @@ class TrainerSettings(Frozen):
         "batch crosses the bus; 0 draws on the host. An observation takes 16 KB with preset fast, 131 KB with paper",
     )
     device: str = Field(default="cpu", description="torch device of the updates: cpu, cuda, cuda:0, ...")
-    threads: int | None = Field(default=1, ge=1, description="torch threads per operation; None leaves torch's choice")
+    threads: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        default="auto",
+        description="torch threads per operation on a processor; 'auto' tries 1, 2, 4, ... now and then, and takes "
+        "what is fastest while others use this machine, too. A control loop beside it is steadier with 1",
+    )
 
 
 class HealthSettings(Frozen):

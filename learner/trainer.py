@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from learner.checkpoint import load_checkpoint, save_checkpoint
 from learner.checkpoint_folder import CHECKPOINTS, last_policy_version, list_checkpoints, reserve_policy_versions, tidy
-from learner.disk import DiskFull
+from learner.disk import PatientWriter
+from learner.divergence import DIVERGED, raise_diverged
 from learner.health import HealthWatch
 from learner.ingest import Ingest, StepEncoder, StepSource, fit_on_demos
 from learner.metrics import MetricsLog
@@ -27,25 +27,20 @@ from learner.open_replay import KnownSteps, open_replay
 from learner.ratio import UpdateRatio
 from learner.replay import Replay
 from learner.rollback import finish_rollback, read_rollback
-from learner.sac import Sac, use_matmul
+from learner.sac import Sac
 from learner.settings import LearnerSettings
+from learner.threads import ThreadChoice, arithmetic
+from learner.trainer_status import Phase, TrainerStatus
 from policy.contract import Contract
 from policy.encoder import Encoder
-from policy.errors import NudgeError
 from policy.features import FeatureReduction, Featurizer
 from policy.network import PolicySpec, make_spec
 from policy.snapshot import pack_snapshot
 
-Phase = Literal["waiting for demonstrations", "preparing features", "training", "stopped"]
 REPLAY = "replay"
 WAIT_S = 0.05  # between two looks at something that is not there yet
-DISK_WAIT_S = 1.0  # between two tries on a full disk
 
 log = logging.getLogger(__name__)
-
-
-class TrainingDiverged(NudgeError):
-    """A loss or a weight is no longer finite."""
 
 
 class TrainingStore(StepSource, KnownSteps, Protocol):
@@ -61,25 +56,6 @@ class SnapshotSink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TrainerStatus:
-    """Where the run stands.
-
-    phase: a `Phase`, or "disk full: ..." with path and room while the trainer waits for room on the disk
-    env_steps: in the store, demos included; effective_utd: updates per environment step, since the last rollback
-    steps_behind: environment steps whose updates are still owed; 0 while nothing is owed by design (waiting)
-    """
-
-    phase: str
-    env_steps: int
-    updates: int
-    effective_utd: float
-    updates_per_s: float
-    steps_behind: int
-    policy_version: int
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class _Run:
     """What exists once features are prepared."""
 
@@ -90,6 +66,7 @@ class _Run:
     ingest: Ingest
     ingesting: Future[None]
     log: MetricsLog
+    threads: ThreadChoice
     stop: threading.Event
 
 
@@ -115,7 +92,7 @@ class Trainer:
         self._publisher = publisher
         self._encoder = encoder
         self._phase: Phase = "waiting for demonstrations"
-        self._disk_full: str | None = None
+        self._when_there_is_room = PatientWriter()
         self._env_steps = 0
         self._updates = 0
         self._policy_version = 0
@@ -131,7 +108,7 @@ class Trainer:
         """Where the run stands now."""
         env_steps, updates = self._env_steps, self._updates
         return TrainerStatus(
-            phase=self._disk_full or self._phase,
+            phase=self._when_there_is_room.waiting or self._phase,
             env_steps=env_steps,
             updates=updates,
             effective_utd=self._ratio.effective(env_steps, updates),
@@ -151,8 +128,8 @@ class Trainer:
             if not self._wait_for_demos(stop):
                 return
             with ExitStack() as stack:
-                stack.enter_context(_arithmetic(self.settings))
-                run = self._prepare(stack, stop)
+                threads = stack.enter_context(arithmetic(self.settings))
+                run = self._prepare(stack, threads, stop)
                 try:
                     self._train(run, stop)
                 finally:
@@ -163,7 +140,7 @@ class Trainer:
                     self._publish(run)  # so that the newest policy is that of the newest checkpoint
                 self._checkpoint(run)
         finally:
-            self._phase, self._disk_full = "stopped", None
+            self._phase, self._when_there_is_room.waiting = "stopped", None
 
     def _wait_for_demos(self, stop: threading.Event) -> bool:
         """True once there are enough demos; False when stopped before."""
@@ -175,26 +152,7 @@ class Trainer:
             stop.wait(WAIT_S)
         return False
 
-    def _when_there_is_room[**P, T](
-        self, stop: threading.Event, write: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Do what needs room on the disk; while there is none, show that and try again, until `stop`."""
-        while True:
-            try:
-                done = write(*args, **kwargs)
-            except DiskFull as error:
-                if self._disk_full is None:
-                    log.warning("%s; training waits until there is", error)
-                self._disk_full = str(error)
-                if stop.wait(DISK_WAIT_S):
-                    raise
-            else:
-                if self._disk_full is not None:
-                    log.warning("there is room on the disk again; training goes on")
-                    self._disk_full = None
-                return done
-
-    def _prepare(self, stack: ExitStack, stop: threading.Event) -> _Run:
+    def _prepare(self, stack: ExitStack, threads: ThreadChoice, stop: threading.Event) -> _Run:
         """Resume from the newest checkpoint, or fit the reduction and start afresh; start encoding."""
         self._phase = "preparing features"
         settings, seed = self.settings, self._seed
@@ -218,7 +176,8 @@ class Trainer:
         stop_ingest = threading.Event()
         stack.callback(stop_ingest.set)
         metrics = stack.enter_context(self._when_there_is_room(stop, MetricsLog, self.run_folder))
-        run = _Run(sac, replay, reduction, rng, ingest, pool.submit(ingest.run, stop_ingest), metrics, stop)
+        ingesting = pool.submit(ingest.run, stop_ingest)
+        run = _Run(sac, replay, reduction, rng, ingest, ingesting, metrics, threads, stop)
         if not found:
             self._checkpoint(run)  # from here on the reduction is fixed, whatever happens
         return run
@@ -285,10 +244,11 @@ class Trainer:
 
     def _update(self, run: _Run) -> None:
         sac, settings, trainer = run.sac, self.settings.sac, self.settings.trainer
-        batch = run.replay.sample(
-            settings.batch_size, settings.demo_fraction, settings.n_step, settings.discount, run.rng
-        )
-        sac.update(batch)
+        with run.threads.update():
+            batch = run.replay.sample(
+                settings.batch_size, settings.demo_fraction, settings.n_step, settings.discount, run.rng
+            )
+            sac.update(batch)
         self._updates = sac.updates
         if sac.updates % trainer.log_every_updates == 0:
             self._log(run)
@@ -308,6 +268,7 @@ class Trainer:
         status = self.status()
         metrics |= {
             "updates_per_s": status.updates_per_s,
+            "threads": float(run.threads.chosen),
             "effective_utd": status.effective_utd,
             "steps_behind": float(status.steps_behind),
             "recent_utd": self._recent_utd(status),
@@ -329,16 +290,9 @@ class Trainer:
     def _guard(self, run: _Run) -> None:
         """Stop on the first weight or loss that is not finite, and keep what led there."""
         bad = run.sac.not_finite()
-        if not bad:
-            return
-        folder = self.run_folder / "diverged"
-        path = self._save(run, folder, keep=1, snapshot=None)
-        evidence = {"not_finite": bad, "updates": run.sac.updates, "metrics_before": dict(self._metrics)}
-        (path / "evidence.json").write_text(json.dumps(evidence, indent=1) + "\n")
-        raise TrainingDiverged(
-            f"after {run.sac.updates} updates {bad[0]} is not finite ({len(bad)} tensors in all); the state is kept in "
-            f"{path}; lower the learning rates or the reward scale, and resume from {self._checkpoints}"
-        )
+        if bad:
+            kept = self._save(run, self.run_folder / DIVERGED, keep=1, snapshot=None)
+            raise_diverged(bad, run.sac.updates, self._metrics, kept, self._checkpoints)
 
     def _checkpoint(self, run: _Run) -> None:
         self._guard(run)
@@ -355,19 +309,3 @@ class Trainer:
     @property
     def _checkpoints(self) -> Path:
         return self.run_folder / CHECKPOINTS
-
-
-@contextmanager
-def _arithmetic(settings: LearnerSettings) -> Iterator[None]:
-    """Threads and products of this process as the settings say; as they were before, afterwards."""
-    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    if settings.trainer.threads is not None:
-        torch.set_num_threads(settings.trainer.threads)
-    use_matmul(settings.sac.matmul, torch.device(settings.trainer.device))
-    torch.set_flush_denormal(True)  # products of vanishing gradients would otherwise take 100x as long
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.set_float32_matmul_precision(before[1])
-        torch.set_flush_denormal(False)

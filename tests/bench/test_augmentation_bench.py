@@ -68,7 +68,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_all_modes_are_trained_and_begin_alike(path: Path) -> None:
-    settings = Settings(store=path, views=(1, 2), seeds=2, updates=4, every=2, batch=4, transitions=1000, examined=8)
+    settings = Settings(
+        store=path, views=(1, 2), seeds=2, updates=4, every=2, batch=4, transitions=1000, examined=8, evaluated=False
+    )
     encoder = random_encoder(0, ResNet10Shape(embedding_size=8, hidden_sizes=(8, 8, 16, 64)))
     measured = measure(settings, encoder, Console(quiet=True))
     modes = measured["modes"]

@@ -28,7 +28,7 @@ KEYS = {
     "batch",
     "threads",
 }
-SMALL = Settings(batch=8, cameras=1, preset="fast")
+SMALL = Settings(batch=8, cameras=1, preset="fast", threads=1)
 
 needs_lerobot_rl = pytest.mark.skipif(
     importlib.util.find_spec("datasets") is None,
@@ -48,7 +48,7 @@ class TestOurSide:
         torch.set_num_threads(threads)
 
     def test_an_update_samples_and_learns(self) -> None:
-        with closing(build_trainer("fast", batch_size=8, cameras=1, seed=0, transitions=60)) as ours:
+        with closing(build_trainer("fast", batch_size=8, cameras=1, seed=0, transitions=60, threads=1)) as ours:
             before = [p.detach().clone() for p in ours.sac.critic.parameters()]
             for _ in range(3):
                 ours.update()
@@ -59,7 +59,7 @@ class TestOurSide:
     def test_a_fast_transition_takes_16_kb_with_two_cameras(self) -> None:
         # 2 cameras * 4 views * 64 channels * 4 * 4 cells * 2 bytes = 16384; (13 + 4) * 4 bytes = 68; reward, next,
         # session, episode, step of 4 bytes, and four flags: 24
-        with closing(build_trainer("fast", batch_size=8, cameras=2, seed=0, transitions=60)) as ours:
+        with closing(build_trainer("fast", batch_size=8, cameras=2, seed=0, transitions=60, threads=1)) as ours:
             assert ours.replay_bytes_per_transition == 16384 + 68 + 24
 
 

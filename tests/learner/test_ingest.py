@@ -148,7 +148,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
             "features": {"augmentation": augmentation, "views": 2, "reduced_channels": 8},
             "network": {"head_width": 8, "hidden": (16,)},
             "sac": {"batch_size": 8, "n_step": 2},
-            "trainer": {"demo_episodes": 2, "utd": 2.0},
+            "trainer": {"demo_episodes": 2, "utd": 2.0, "threads": 1},
         }
     )
     whole = train(tmp_path / "whole", store, encoder, settings, 40)

@@ -23,12 +23,13 @@ from actor.inference import Policy
 from learner.checkpoint import load_checkpoint
 from learner.checkpoint_folder import last_policy_version, list_checkpoints, updates_of
 from learner.disk import DiskFull
+from learner.divergence import TrainingDiverged
 from learner.publisher import PolicyPublisher
 from learner.replay import Batch
 from learner.rollback import roll_back
 from learner.sac import Sac
 from learner.settings import LearnerSettings
-from learner.trainer import Trainer, TrainingDiverged
+from learner.trainer import Trainer
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
 from policy.experience import Observation, Source, Step
 from policy.fakes import fake_contract, fake_episode
@@ -84,7 +85,8 @@ def make_settings(**sections: dict[str, object]) -> LearnerSettings:
         "features": {"views": 2, "reduced_channels": 8},
         "network": {"head_width": 8, "hidden": (16,)},
         "sac": {"batch_size": 16},
-        "trainer": {"demo_episodes": 2, "utd": 2.0, "publish_every_updates": 5, "log_every_updates": 20},
+        # One thread: the bits of a sum depend on how it is shared out.
+        "trainer": {"demo_episodes": 2, "utd": 2.0, "publish_every_updates": 5, "log_every_updates": 20, "threads": 1},
     }
     return LearnerSettings.model_validate({name: base[name] | sections.get(name, {}) for name in base})
 
