@@ -4,46 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actor.clock import Deadlines, GapWatch, Stopwatch
+from actor.camera_watch import CameraWatch
+from actor.clock import GapWatch
+from actor.episode import EpisodeOutcome, Made
 from actor.errors import ActorError
 from actor.link_state import PauseCause
-from actor.roles import ActingPolicy, Link
+from actor.roles import ActingPolicy, Link, Onlooker
 from actor.settings import LoopSettings, start_seed
+from actor.timing import LoopTiming
 from policy.contract import Contract
 from policy.experience import Observation, Source, Step, StepId
 from robot.env import ArmEnv, GymObservation
+from robot.errors import ArmFault
 from teleop.takeover import Operator, OperatorView, source_of
 
-
-@dataclass(frozen=True, slots=True)
-class EpisodeOutcome:
-    """What one episode came to.
-
-    cut: why it was ended from outside, by a pause, a gap, the budget or a stop; empty when it was not
-    """
-
-    episode: int
-    demonstration: bool
-    success: bool
-    steps: int
-    human_steps: int
-    env_steps: int  # of the whole session so far
-    cut: str = ""
+RECOVERY_EVERY_S = 1.0  # between two looks whether a faulty arm is sound again
 
 
 class ControlLoop:
     """Runs episodes until the step budget is spent or someone says stop, from where the link's session stands.
 
     The learner being away never stops a tick: steps go to the spool, and the newest policy acts on. When the link asks
-    for a pause, the episode ends in order, and the arm holds still until it may go on.
+    for a pause, the episode ends in order, and the arm holds still until it may go on. A fault of the arm ends the
+    episode too; the next one begins once the arm is sound again, without a restart.
     """
 
     def __init__(
@@ -55,24 +44,20 @@ class ControlLoop:
         policy: ActingPolicy,
         operator: Operator,
         seed: int,
-        on_episode: Callable[[EpisodeOutcome], None],
+        cameras: CameraWatch,
+        onlooker: Onlooker,
     ) -> None:
         self._env, self._contract, self._settings = env, contract, settings
         self._link, self._policy, self._operator = link, policy, operator
-        self._on_episode = on_episode
+        self._cameras, self._onlooker = cameras, onlooker
         self._begun = link.progress
         self._env_steps = self._begun.env_steps
         self._seed = start_seed(seed, self._begun.next_episode)
         self._generator = torch.Generator().manual_seed(self._seed)
-        self._deadlines = Deadlines(contract.control_hz)
         self._gaps = GapWatch(settings.max_gap_s)
         self._policy_version = 0
-        self.stopwatch = Stopwatch()
-
-    @property
-    def overruns(self) -> int:
-        """Ticks that missed their deadline (pace `realtime` only)."""
-        return self._deadlines.overruns
+        self.timing = LoopTiming(contract.control_hz)
+        self._measure = self.timing.stopwatch.measure
 
     @property
     def gaps(self) -> int:
@@ -86,53 +71,101 @@ class ControlLoop:
             demonstrating = demonstrated < self._settings.demo_episodes
             if not demonstrating and self._policy_version == 0 and not self._wait_for_policy(stop):
                 return
-            outcome = self._run_episode(episode, demonstrating, stop)
+            started = self._start(episode, stop)
+            if started is None:
+                return
+            outcome = self._run_episode(episode, demonstrating, started, stop)
             demonstrated += demonstrating and outcome.success
             episode += 1
-            self._on_episode(outcome)
+            self._onlooker.episode_ended(outcome)
+            for finding in self._cameras.findings():
+                self._onlooker.camera_drifted(finding)
+            if outcome.fault is not None:
+                self._wait_for_arm(outcome.fault, stop)
 
-    def _run_episode(self, episode: int, demonstrating: bool, stop: threading.Event) -> EpisodeOutcome:
-        seen, info = self._env.reset(seed=self._seed if episode == self._begun.next_episode else None)
+    def _start(self, episode: int, stop: threading.Event) -> Observation | None:
+        """Bring arm and cube to a start, again and again if a fault comes in between; None when stopped meanwhile."""
+        seed = self._seed if episode == self._begun.next_episode else None
+        while not stop.is_set():
+            try:
+                with self._measure("reset"):
+                    seen, info = self._env.reset(seed=seed)
+            except ArmFault as fault:
+                self._wait_for_arm(fault, stop)
+            else:
+                return self._observation(seen, info)
+        return None
+
+    def _run_episode(
+        self, episode: int, demonstrating: bool, observation: Observation, stop: threading.Event
+    ) -> EpisodeOutcome:
         self._operator.begin_episode(demonstrating=demonstrating)
-        observation = self._observation(seen, info)
         human_steps, number = 0, 0
-        self._deadlines.start()
+        self.timing.begin_episode()
         self._gaps.start()
         while True:
-            slept = self._wait_for_tick(stop, demonstrating)
+            self._wait_for_learner(stop, demonstrating)
             self._swap_policy()
             observed = time.monotonic_ns(), time.time_ns()
+            slept = self._settings.pace == "realtime" and self._gaps.slept()
             action, source = self._hold(demonstrating) if slept else self._choose(observation, demonstrating)
-            with self.stopwatch.measure("arm and cameras"):
-                seen, reward, terminated, truncated, info = self._env.step(action)
-            after, success = self._observation(seen, info), bool(info["success"])
             self._env_steps += 1
-            cut = "" if terminated or truncated else self._cut(stop)
-            if slept:  # what happened meanwhile is none of this episode's doing
-                reward, terminated, success, cut = 0.0, False, False, f"no tick for {self._settings.max_gap_s:g} s"
-            truncated = truncated or bool(cut)
-            with self.stopwatch.measure("record"):
+            made = self._make_step(action, observation, stop, slept=slept)
+            with self._measure("record"):
                 self._link.send(
                     Step(
                         id=StepId(self._link.session, episode, number),
                         observation=observation,
-                        action=info["executed"],
+                        action=made.executed,
                         source=source,
-                        reward=float(reward),
-                        terminated=terminated,
-                        truncated=truncated,
+                        reward=made.reward,
+                        terminated=made.terminated,
+                        truncated=made.truncated,
                         policy_version=self._policy_version,
                         monotonic_ns=observed[0],
                         wall_ns=observed[1],
-                        final=after if terminated or truncated else None,
+                        final=made.after if made.terminated or made.truncated else None,
                     )
                 )
-            observation = after
+            self._cameras.see(observation.frames, demonstrating=demonstrating)
+            observation = made.after
             number += 1
             human_steps += source is not Source.POLICY
-            if terminated or truncated:
+            if made.terminated or made.truncated:
                 break
-        return EpisodeOutcome(episode, demonstrating, success, number, human_steps, self._env_steps, cut)
+        return EpisodeOutcome(
+            episode, demonstrating, made.success, number, human_steps, self._env_steps, made.cut, made.fault
+        )
+
+    def _make_step(
+        self, action: NDArray[np.float32], before: Observation, stop: threading.Event, *, slept: bool
+    ) -> Made:
+        """Act, let the period pass, and observe. slept: the world has moved on since `before` was seen."""
+        try:
+            with self._measure("act"):
+                self._env.act(action)
+            self.timing.acted()
+            slept = self._wait_for_period() or slept
+            self.timing.observing()
+            with self._measure("observe"):
+                seen, reward, terminated, truncated, info = self._env.observe()
+        except ArmFault as fault:
+            # Nobody has seen what came of the action: it counts as one that led nowhere, and bootstraps as such.
+            return Made(before, np.zeros_like(action), truncated=True, cut=f"{fault}", fault=fault)
+        after = self._observation(seen, info)
+        if slept:  # what happened meanwhile is none of this episode's doing
+            cut = f"no tick for {self._settings.max_gap_s:g} s"
+            return Made(after, info["executed"], truncated=True, cut=cut)
+        cut = "" if terminated or truncated else self._cut(stop)
+        return Made(
+            after,
+            info["executed"],
+            float(reward),
+            terminated=terminated,
+            truncated=truncated or bool(cut),
+            success=bool(info["success"]),
+            cut=cut,
+        )
 
     def _cut(self, stop: threading.Event) -> str:
         """Why the episode must end with the step that was just made; empty when it may go on."""
@@ -163,7 +196,7 @@ class ControlLoop:
                 "demonstration: the operator's hands are off at a tick that nobody else drives; take over, or end the "
                 "demonstration"
             )
-        with self.stopwatch.measure("select action"):
+        with self._measure("select action"):
             return self._policy.select_action(observation, False, self._generator), source
 
     def _observation(self, seen: GymObservation, info: dict[str, Any]) -> Observation:
@@ -174,19 +207,39 @@ class ControlLoop:
         newest = self._link.latest_snapshot()
         if newest is not None:
             version, data = newest
-            with self.stopwatch.measure("swap weights"):
+            with self._measure("swap weights"):
                 self._policy.load_snapshot(data)
             self._policy_version = version
 
-    def _wait_for_tick(self, stop: threading.Event, demonstrating: bool) -> bool:
-        """Wait until the next step is due; True when that took so long that the world has moved on."""
-        if self._settings.pace == "realtime":
-            self._deadlines.wait()
-            return self._gaps.slept()
-        with self.stopwatch.measure("wait for the learner"):
-            while self._is_ahead(demonstrating) and not stop.is_set():
-                time.sleep(0.002)
-        return False
+    def _wait_for_period(self) -> bool:
+        """In real time let the control period pass; True when that took so long that the world has moved on."""
+        if self._settings.pace != "realtime":
+            return False
+        self.timing.deadlines.wait()
+        return self._gaps.slept()
+
+    def _wait_for_learner(self, stop: threading.Event, demonstrating: bool) -> None:
+        if self._settings.pace == "learner":
+            with self._measure("wait for the learner"):
+                while self._is_ahead(demonstrating) and not stop.is_set():
+                    time.sleep(0.002)
+
+    def _wait_for_arm(self, fault: ArmFault, stop: threading.Event) -> None:
+        """Wait until the arm is sound again, telling each new fault once."""
+        told = ""
+        while True:
+            if str(fault) != told:
+                self._onlooker.arm_faulty(fault)
+                told = str(fault)
+            if stop.wait(RECOVERY_EVERY_S):
+                return
+            try:
+                self._env.recover()
+            except ArmFault as again:
+                fault = again
+            else:
+                self._onlooker.arm_sound()
+                return
 
     def _is_ahead(self, demonstrating: bool) -> bool:
         pause = self._link.pause

@@ -1,4 +1,4 @@
-"""What the control loop needs of those around it: the policy and the link to the learner."""
+"""What the control loop needs of those around it: the policy, the link to the learner, and who listens."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actor.episode import EpisodeOutcome
 from actor.link_state import Pause
 from actor.spool_record import Progress
 from policy.experience import Observation, Step
+from robot.cameras.drift import Finding
+from robot.errors import ArmFault
 
 
 class ActingPolicy(Protocol):
@@ -56,4 +59,24 @@ class Link(Protocol):
 
     def latest_snapshot(self) -> tuple[int, bytes] | None:
         """Version and bytes of a snapshot not handed out before, else None."""
+        ...
+
+
+class Onlooker(Protocol):
+    """Who is told what happens, in the loop's thread between two episodes."""
+
+    def episode_ended(self, outcome: EpisodeOutcome) -> None:
+        """An episode is over."""
+        ...
+
+    def arm_faulty(self, fault: ArmFault) -> None:
+        """The arm, its bus or a camera has a fault, and the next episode waits; told of each new one."""
+        ...
+
+    def arm_sound(self) -> None:
+        """The fault is gone."""
+        ...
+
+    def camera_drifted(self, finding: Finding) -> None:
+        """A camera no longer sees what it saw in the demonstrations."""
         ...

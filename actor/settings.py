@@ -34,6 +34,16 @@ class LoopSettings(Frozen):
         description="With pace `realtime`: after so long without a tick (the host slept) the world has moved on, and "
         "the episode is cut [s].",
     )
+    niceness: int = Field(
+        default=-10,
+        ge=-20,
+        le=19,
+        description="With pace `realtime`: priority of the actor, so that a learner on the same machine does not make "
+        "its ticks late; 0 asks for none. The start tells if it is refused.",
+    )
+    switch_interval_s: float = Field(default=0.0005, gt=0, description="x")
+    freeze: bool = Field(default=True, description="x")
+    fifo: bool = Field(default=False, description="x")
     flush_s: float = Field(
         default=30.0,
         gt=0,

@@ -24,12 +24,13 @@ import torch
 
 import learner.handshake
 import learner.servicer
+from actor.camera_watch import CameraWatch
 from actor.link import LearnerLink, Spool
 from actor.loop import ControlLoop
 from actor.spool_record import Place
 from bench.chaos_journal import Journal
-from bench.chaos_world import ChaosEnv, ChaosOperator, ChaosPolicy
-from console.run_folder import READY_FILE, SPOOL_FILE, STORE_FILE
+from bench.chaos_world import ChaosEnv, ChaosOperator, ChaosPolicy, Nobody
+from console.run_folder import READY_FILE, REFERENCE_FOLDER, SPOOL_FILE, STORE_FILE
 from console.settings import Settings
 from console.stopping import stop_event
 from learner.disk import write_atomically
@@ -80,9 +81,10 @@ def run_actor(settings: Settings, seed: int, process: int, drain: bool) -> None:
             if not drain:
                 env = cast("ArmEnv", ChaosEnv(seed, process, contract))  # the part of it that the loop uses
                 operator, policy = ChaosOperator(contract), ChaosPolicy(contract)
-                ControlLoop(
-                    env, contract, settings.loop, link, policy, operator, settings.seed, lambda _outcome: None
-                ).run(stop)
+                cameras = CameraWatch(settings.folder / REFERENCE_FOLDER, contract, settings.arm.drift)
+                ControlLoop(env, contract, settings.loop, link, policy, operator, settings.seed, cameras, Nobody()).run(
+                    stop
+                )
             delivered = link.flush(DRAIN_S if drain else 1.0)
         if drain and not delivered:
             sys.exit(f"{link.unacknowledged} steps were not delivered within {DRAIN_S:.0f} s")

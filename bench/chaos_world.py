@@ -84,10 +84,10 @@ class ChaosEnv:
         self._length, self._succeeds = int(rng.integers(1, LONGEST_EPISODE, endpoint=True)), bool(rng.random() < 0.5)
         return self._seen()
 
-    def step(
-        self,
-        action: NDArray[np.float32],  # noqa: ARG002  # its interface
-    ) -> tuple[GymObservation, float, bool, bool, dict[str, Any]]:
+    def act(self, action: NDArray[np.float32]) -> None:  # its interface
+        """Any action does what the world has drawn."""
+
+    def observe(self) -> tuple[GymObservation, float, bool, bool, dict[str, Any]]:
         """One tick; the episode ends, by success or by time-out, when its length is reached."""
         time.sleep(STEP_S)
         executed = executed_at(self._seed, self._key, self._contract)
@@ -101,6 +101,22 @@ class ChaosEnv:
         observation = observation_at(self._seed, self._key, self._contract)
         seen: GymObservation = {**observation.frames, "proprioception": observation.proprioception}
         return seen, {"sim_only": observation.sim_only, "success": False}
+
+
+class Nobody:
+    """Listens to what the loop tells, and writes nothing down: the journal has all that counts."""
+
+    def episode_ended(self, outcome: object) -> None:
+        """Stands for `actor.roles.Onlooker`, like the following."""
+
+    def arm_faulty(self, fault: object) -> None:
+        """It has none."""
+
+    def arm_sound(self) -> None:
+        """It always is."""
+
+    def camera_drifted(self, finding: object) -> None:
+        """There is no camera."""
 
 
 class ChaosOperator:

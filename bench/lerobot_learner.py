@@ -82,7 +82,7 @@ def build_algorithm(cameras: int, seed: int) -> SACAlgorithm:
     torch.manual_seed(seed)
     config = _policy_config(cameras)
     with tempfile.TemporaryDirectory() as folder:
-        _save_resnet10(folder)
+        save_resnet10(folder)
         config.vision_encoder_name = folder
         policy = GaussianActorPolicy(config)
     policy.train()
@@ -112,7 +112,7 @@ def _policy_config(cameras: int) -> GaussianActorConfig:
     )
 
 
-def _save_resnet10(folder: str) -> None:
+def save_resnet10(folder: str) -> None:
     """A ResNet of four single basic blocks, 64 to 512 channels: 3x128x128 -> 512x4x4, 4.9M parameters, random."""
     config = AutoConfig.for_model(
         "resnet", embedding_size=64, hidden_sizes=[64, 128, 256, 512], depths=[1, 1, 1, 1], layer_type="basic"

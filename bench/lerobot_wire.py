@@ -42,7 +42,7 @@ def lerobot_bytes(steps: Sequence[Step], cameras: int, seed: int) -> tuple[float
     transitions: queue.Queue[bytes] = queue.Queue()
     weights: queue.Queue[bytes] = queue.Queue()
     logging.getLogger().setLevel(logging.WARNING)
-    with _service(shutdown, transitions, weights) as port, Proxy(port) as proxy:
+    with service(shutdown, transitions, weights) as port, Proxy(port) as proxy:
         options = grpc_channel_options(MAX_MESSAGE_SIZE, MAX_MESSAGE_SIZE)
         with grpc.insecure_channel(proxy.address, options) as channel:
             stub = services_pb2_grpc.LearnerServiceStub(channel)
@@ -65,7 +65,7 @@ def lerobot_bytes(steps: Sequence[Step], cameras: int, seed: int) -> tuple[float
 
 
 @contextmanager
-def _service(shutdown: threading.Event, transitions: queue.Queue[bytes], weights: queue.Queue[bytes]) -> Iterator[int]:
+def service(shutdown: threading.Event, transitions: queue.Queue[bytes], weights: queue.Queue[bytes]) -> Iterator[int]:
     """LeRobot's learner service on a free port, as `lerobot.rl.learner.start_learner` sets it up."""
     server = grpc.server(
         ThreadPoolExecutor(MAX_WORKERS),

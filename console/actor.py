@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from rich.console import Console
 
+from actor.camera_watch import CameraWatch
+from actor.episode import EpisodeOutcome
 from actor.inference import Policy
 from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
-from actor.loop import ControlLoop, EpisodeOutcome
+from actor.loop import ControlLoop
 from actor.settings import start_seed
 from console.link_lines import LinkLines
 from console.presets import load_settings
-from console.run_folder import SPOOL_FILE, TIMING_FILE
+from console.run_folder import REFERENCE_FOLDER, SPOOL_FILE, TIMING_FILE, WATCHDOG_LOG_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from policy.encoder import load_encoder
 from policy.network import PolicySpec
-from robot.env import make_env
+from robot.cameras.contact_sheet import write_contact_sheet
+from robot.cameras.drift import Finding, Severity
+from robot.env import ArmEnv, make_env
+from robot.errors import ArmFault
+from robot.safety.emergency import EmergencyStop
+from robot.watchdog import Watchdog
 from teleop.scripted import ScriptedOperator
 
 
@@ -33,17 +42,23 @@ def main(argv: list[str]) -> int:
 def drive(settings: Settings, console: Console) -> None:
     """Connect, demonstrate, train; parks the arm and keeps every step on every way out.
 
-    Goes on where the run folder's spool stands: with its session, its step budget and its demonstrations.
+    Ctrl+C ends the episode and parks; a second one lets go of the arm at once. Goes on where the run folder's spool
+    stands: with its session, its step budget and its demonstrations.
     """
-    stop = stop_event()
+    emergency = EmergencyStop()
+    stop = stop_event(on_second=lambda: emergency.press("a second Ctrl+C"))
     # One thread: the loop's matrices are small, and the learner on the same machine needs the other cores.
     torch.set_num_threads(1)
+    if settings.loop.pace == "realtime":
+        import os, sys, gc
+        os.setpriority(os.PRIO_PROCESS, 0, settings.loop.niceness)
+        sys.setswitchinterval(settings.loop.switch_interval_s)
     settings.folder.mkdir(parents=True, exist_ok=True)
     with Spool(settings.folder / SPOOL_FILE, settings.contract, settings.link) as spool:
         console.print(f"spool {spool.describe()}", highlight=False)
         link = LearnerLink(settings.link, settings.contract, spool)
         try:
-            _drive(settings, console, link, stop)
+            _drive(settings, console, link, stop, emergency)
             _deliver(settings, console, link)
         except OpeningStopped as stopped:
             console.print(str(stopped), highlight=False, markup=False)
@@ -58,7 +73,9 @@ def drive(settings: Settings, console: Console) -> None:
                 console.print(f"[red]of these {link.unwritten} are lost: {spool.path} could not be written[/]")
 
 
-def _drive(settings: Settings, console: Console, link: LearnerLink, stop: threading.Event) -> None:
+def _drive(
+    settings: Settings, console: Console, link: LearnerLink, stop: threading.Event, emergency: EmergencyStop
+) -> None:
     welcome = link.open(stop)
     console.print(f"connected to run {welcome.run_id!r} at {settings.link.address}, session {link.session[:8]}")
     policy = Policy(
@@ -68,25 +85,52 @@ def _drive(settings: Settings, console: Console, link: LearnerLink, stop: thread
     )
     link.prepare_snapshots(policy.prepare)
     seed = start_seed(settings.seed, link.progress.next_episode)
-    env = make_env(settings.contract, settings.arm, settings.task, seed)
-    with LinkLines(link, console):
-        try:
-            loop = ControlLoop(
-                env,
-                settings.contract,
-                settings.loop,
-                link,
-                policy,
-                ScriptedOperator(settings.contract, settings.operator, seed),
-                settings.seed,
-                lambda outcome: _tell(outcome, console),
-            )
-            loop.run(stop)
-        finally:
-            env.close()
+    with _arm(settings, seed, emergency) as env, LinkLines(link, console):
+        loop = ControlLoop(
+            env,
+            settings.contract,
+            settings.loop,
+            link,
+            policy,
+            ScriptedOperator(settings.contract, settings.operator, seed),
+            settings.seed,
+            CameraWatch(settings.folder / REFERENCE_FOLDER, settings.contract, settings.arm.drift),
+            _Teller(console),
+        )
+        if settings.loop.freeze:
+            import gc
+            gc.collect(); gc.freeze()
+        if settings.loop.fifo:
+            import os
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+        loop.run(stop)
     if loop.gaps:
         console.print(f"[yellow]{loop.gaps} episodes were cut because this machine or process had slept[/]")
-    (settings.folder / TIMING_FILE).write_text(json.dumps(loop.stopwatch.summary(), indent=1) + "\n")
+    for warning in env.guard.warnings:
+        console.print(f"[yellow]{warning}[/]")
+    if loop.timing.line():
+        console.print(loop.timing.line(), highlight=False)
+    (settings.folder / TIMING_FILE).write_text(json.dumps(loop.timing.summary(), indent=1) + "\n")
+
+
+@contextmanager
+def _arm(settings: Settings, seed: int, emergency: EmergencyStop) -> Iterator[ArmEnv]:
+    """The arm; parked and let go on every way out, by the watchdog if this process dies or cannot."""
+    arm = settings.arm
+    with ExitStack() as stack:
+        watchdog = None
+        if arm.kind == "so101":
+            watchdog = stack.enter_context(
+                Watchdog(arm.watchdog, arm.so101, arm.motion, settings.folder / WATCHDOG_LOG_FILE)
+            )
+        env = make_env(settings.contract, arm, settings.task, seed, emergency)
+        try:
+            write_contact_sheet(settings.folder, env.arm.read().frames, settings.contract.cameras)
+            yield env
+        finally:
+            env.close()
+        if watchdog is not None:
+            watchdog.parked()
 
 
 def _deliver(settings: Settings, console: Console, link: LearnerLink) -> None:
@@ -97,9 +141,29 @@ def _deliver(settings: Settings, console: Console, link: LearnerLink) -> None:
         link.flush(settings.loop.flush_s)
 
 
-def _tell(outcome: EpisodeOutcome, console: Console) -> None:
-    kind = "demonstration" if outcome.demonstration else "episode"
-    result = "[green]success[/]" if outcome.success else "no success"
-    helped = f", {outcome.human_steps} by the operator" if outcome.human_steps and not outcome.demonstration else ""
-    cut = f", cut: {outcome.cut}" if outcome.cut else ""
-    console.print(f"{outcome.env_steps:6d}  {kind} {outcome.episode}: {result} in {outcome.steps} steps{helped}{cut}")
+class _Teller:
+    """Tells the terminal, a line or two each."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def episode_ended(self, outcome: EpisodeOutcome) -> None:
+        kind = "demonstration" if outcome.demonstration else "episode"
+        result = "[green]success[/]" if outcome.success else "no success"
+        helped = f", {outcome.human_steps} by the operator" if outcome.human_steps and not outcome.demonstration else ""
+        cut = ", cut by a fault" if outcome.fault else f", cut: {outcome.cut}" if outcome.cut else ""
+        self._console.print(
+            f"{outcome.env_steps:6d}  {kind} {outcome.episode}: {result} in {outcome.steps} steps{helped}{cut}"
+        )
+
+    def arm_faulty(self, fault: ArmFault) -> None:
+        self._say("red", "\n  ".join((str(fault), *getattr(fault, "__notes__", ()))))
+
+    def arm_sound(self) -> None:
+        self._say("green", "the arm is sound again")
+
+    def camera_drifted(self, finding: Finding) -> None:
+        self._say("red" if finding.severity is Severity.SEVERE else "yellow", str(finding))
+
+    def _say(self, style: str, text: str) -> None:
+        self._console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -34,7 +34,13 @@ VERBS: dict[str, Verb] = {
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
     "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
+    "doctor": Verb("before the first run: will this station work?", "console.doctor"),
+    "calibrate": Verb("calibrate follower and leader as LeRobot does, and check the result", "console.calibrate"),
     "virtual": Verb("serve a virtual SO-101 to any program that drives a real one", "console.virtual"),
+    "crop": Verb("choose which region of a camera the policy sees, in the browser or by numbers", "console.crop"),
+    "workspace": Verb(
+        "the box that the demonstrations of a run ask for, beside the configured one", "console.workspace"
+    ),
     "store": Verb("look into an experience store, check it, copy it, prune it", "console.store"),
     "pretrain": Verb("pretrain the encoder on randomised simulated frames", "console.pretrain"),
     "keys": Verb("make certificates, keys and a token, for a learner on another machine", "console.keys"),

@@ -165,6 +165,8 @@ class TimingRow(Frozen):
     name: str
     p50_ms: float = Field(ge=0, description="median [ms]")
     p99_ms: float = Field(ge=0, description="99th percentile [ms]")
+    p99_9_ms: float = Field(ge=0, description="99.9th percentile [ms]")
+    max_ms: float = Field(ge=0, description="longest [ms]")
     count: int = Field(ge=0, description="ticks measured")
 
 

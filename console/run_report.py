@@ -16,7 +16,10 @@ from console.settings import DEFAULT_PRESET, Settings
 from learner.store import StoreReader
 
 # What a section may differ in without changing how anything is learned.
-NO_DEVIATION = ("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.")
+NO_DEVIATION = (
+    *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor."),
+    *("learner.trainer.threads", "arm.so101"),
+)
 
 
 def main(argv: list[str]) -> int:
@@ -94,7 +97,7 @@ def _deviations(settings: Settings) -> list[Deviation]:
 
 def _timing(folder: Path) -> tuple[TimingRow, ...]:
     path = folder / TIMING_FILE
-    return tuple(TimingRow(**row) for row in json.loads(path.read_text())) if path.is_file() else ()
+    return tuple(TimingRow(**row) for row in json.loads(path.read_text())["durations"]) if path.is_file() else ()
 
 
 def _wall_s(folder: Path) -> float:

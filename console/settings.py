@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
+from console.doctor_settings import DoctorSettings
 from learner.service_settings import ServiceSettings
 from learner.settings import LearnerSettings
 from policy.contract import Contract, Frozen
@@ -55,6 +56,7 @@ class Settings(Frozen):
     service: ServiceSettings = Field(default=ServiceSettings(), description="The learner's service.")
     learner: LearnerSettings = Field(default=LearnerSettings(), description="How the learner learns.")
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
+    doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
 
     @model_validator(mode="after")
     def _demonstrations_suffice(self) -> Self:

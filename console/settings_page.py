@@ -28,7 +28,7 @@ def settings_page(model: type[BaseModel]) -> str:
 
 
 def _section_page(model: type[BaseModel], path: str, text: str) -> Iterator[str]:
-    settings = [(name, info) for name, info in model.model_fields.items() if _section_of(info.annotation) is None]
+    settings = [(name, info) for name, info in model.model_fields.items() if not _sections_of(info.annotation)]
     first_line = text.strip().split("\n")[0]
     yield f"\n## {f'`{path}`' if path else 'At the top'}\n\n{first_line}\n"
     if settings:
@@ -37,23 +37,25 @@ def _section_page(model: type[BaseModel], path: str, text: str) -> Iterator[str]
         cells = (f"`{name}`", _type_text(info), _default_text(info), info.description or "")
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
     for name, info in model.model_fields.items():
-        section = _section_of(info.annotation)
-        if section is not None:
-            inner, mark = section
-            below = f"{path}.{name}" if path else name
-            yield from _section_page(inner, below + mark, info.description or inner.__doc__ or "")
+        sections = _sections_of(info.annotation)
+        for inner, mark in sections:
+            below = (f"{path}.{name}" if path else name) + mark
+            if len(sections) == 1:
+                yield from _section_page(inner, below, info.description or inner.__doc__ or "")
+            else:  # the field `kind` tells which of them an item is
+                yield from _section_page(inner, f"{below}, {inner.model_fields['kind'].default}", inner.__doc__ or "")
 
 
-def _section_of(annotation: Any) -> tuple[type[BaseModel], str] | None:
-    """The model that a field holds, and `[]` where it holds several."""
+def _sections_of(annotation: Any) -> list[tuple[type[BaseModel], str]]:
+    """The models that a field may hold, and `[]` with each where it holds any number."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, ""
+        return [(annotation, "")]
     origin = get_origin(annotation)
-    for argument in get_args(annotation) if origin in (tuple, list, Union, types.UnionType) else ():
-        inner = _section_of(argument)
-        if inner is not None:
-            return inner[0], inner[1] or ("[]" if origin in (tuple, list) else "")
-    return None
+    if origin not in (tuple, list, Union, types.UnionType, Annotated):
+        return []
+    mark = "[]" if origin in (tuple, list) else ""
+    inner = dict.fromkeys(found for argument in get_args(annotation) for found in _sections_of(argument))
+    return [(model, below or mark) for model, below in inner]
 
 
 def _type_text(info: FieldInfo) -> str:

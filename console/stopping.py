@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -17,12 +17,20 @@ FOLLOW_PARENT = "NUDGE_STOP_WHEN_STDIN_CLOSES"
 GRACE_S = 30.0
 
 
-def stop_event() -> threading.Event:
-    """An event that is set by SIGINT, SIGTERM, or the death of a parent that asked to be followed."""
-    stop = threading.Event()
+def stop_event(on_second: Callable[[], None] | None = None) -> threading.Event:
+    """An event that is set by SIGINT, SIGTERM, or the death of a parent that asked to be followed.
 
-    def on_signal(_signal: int, _frame: FrameType | None) -> None:
+    on_second: called by a second SIGINT, when somebody is too impatient for an end in order
+    """
+    stop, interrupted = threading.Event(), False
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
         stop.set()
+        if number == signal.SIGINT:
+            if interrupted and on_second is not None:
+                on_second()
+            interrupted = True
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)

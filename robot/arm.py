@@ -60,7 +60,7 @@ class JointBus(Protocol):
         ...
 
 
-class Arm(Protocol):
+class Arm(JointBus, Protocol):
     """An SO-101 that takes joint targets at a fixed rate. Any of these may raise `ArmFault`."""
 
     def read(self) -> ArmReading:
@@ -77,6 +77,14 @@ class Arm(Protocol):
 
     def recover(self) -> None:
         """After an `ArmFault`: make the arm usable again, from wherever it is now; raises it again while it is not."""
+        ...
+
+    def park(self) -> None:
+        """Travel to rest, as far as the joints have torque; `release` comes next."""
+        ...
+
+    def release(self) -> None:
+        """Switch all torque off at once: the arm falls. `recover` stiffens it again."""
         ...
 
     def close(self) -> None:

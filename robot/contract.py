@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policy.contract import ActionDimension, Camera, Contract, Dimension
 from robot.arm import JOINT_NAMES
+from robot.task import CUBE_STATE
 
 # Ranges that map to [-1, 1]: what an arm inside its box visits, not the mechanical limits.
 _JOINT_RANGES_RAD = ((-0.9, 0.9), (-1.2, 1.4), (-1.6, 1.0), (0.6, 1.658), (-0.5, 0.5), (-0.175, 1.1))
@@ -33,3 +34,18 @@ def so101_contract(cameras: tuple[Camera, ...], sim_only: tuple[Dimension, ...],
         sim_only=sim_only,
         control_hz=control_hz,
     )
+
+
+def real_contract(contract: Contract, *, witnessed: bool) -> Contract:
+    """The contract of a real arm with the cameras and at the rate of another one.
+
+    witnessed: a virtual station tells where the cube is; nobody does on a real desk
+    """
+    return so101_contract(contract.cameras, cube_dimensions() if witnessed else (), contract.control_hz)
+
+
+def cube_dimensions() -> tuple[Dimension, ...]:
+    """What only a simulator knows: `CUBE_STATE`."""
+    position = tuple(Dimension(name=name, unit="m", low=-0.5, high=0.5) for name in CUBE_STATE[:3])
+    yaw = Dimension(name=CUBE_STATE[3], unit="rad", low=-3.1416, high=3.1416)
+    return (*position, yaw, Dimension(name=CUBE_STATE[4], unit="1", low=0, high=1))

@@ -1,8 +1,9 @@
-"""The Gymnasium environment: an arm, the controller and a task, one control period a step."""
+"""The Gymnasium environment: an arm, the controller with its guard, and a task, one control period a step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from policy.contract import Contract
 from policy.preprocess import preprocess_frame
 from robot.arm import Arm, ArmReading
+from robot.contract import real_contract
 from robot.controller import EndEffectorController
+from robot.errors import ArmError, ArmFault
+from robot.kinematics import Kinematics
+from robot.safety.emergency import EmergencyStop
+from robot.safety.guard import SafetyGuard
+from robot.safety.reactions import react
 from robot.settings import ArmSettings, TaskSettings
 from robot.sim import SimArm, sim_contract
 from robot.task import CubePose, GraspLift, Start
@@ -31,6 +38,9 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
     `info` holds `executed` (the action after clipping), `success`, and `sim_only` (what only a simulator knows).
     `reset(options={"start": Start})` chooses a start instead of drawing one; `place_cube` puts the cube there: the
     simulator at once, a person by hand.
+
+    A step is `act` and then `observe`; in real time a control period passes in between, so whoever drives a real arm
+    calls them apart. Each may raise `ArmFault`, when the arm has done already what the fault asks for; then `recover`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  # Gymnasium's own way
@@ -42,13 +52,18 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         arm_settings: ArmSettings,
         task_settings: TaskSettings,
         place_cube: Callable[[CubePose], None],
+        emergency: EmergencyStop,
     ) -> None:
         self.render_mode = "rgb_array"
         self._arm = arm
         self._place_cube = place_cube
         self._contract = contract
         self._task = GraspLift(task_settings)
-        self._controller = EndEffectorController(arm_settings.controller, contract.action_scale)
+        self._controller = EndEffectorController(
+            arm_settings.controller, contract.action_scale, arm_settings.safety, emergency
+        )
+        self._commanded_rad: NDArray[np.float64] = np.zeros(6)
+        self._executed: NDArray[np.float32] = np.zeros(len(contract.action), np.float32)
         self._steps = 0
         self._reading: ArmReading | None = None
         spaces: dict[str, gymnasium.Space[Any]] = {
@@ -70,9 +85,9 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         return self._task
 
     @property
-    def clamps(self) -> dict[str, int]:
-        """How often the safety guard changed a target, by limit and joint."""
-        return dict(self._controller.guard.clamps)
+    def guard(self) -> SafetyGuard:
+        """The guard between actions and arm: its counters, its warnings, and the emergency stop."""
+        return self._controller.guard
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -80,26 +95,50 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         """Bring arm and cube to a start: `options["start"]`, or a random one."""
         super().reset(seed=seed)
         start: Start = (options or {}).get("start") or self._task.draw_start(self.np_random)
-        self._place_cube(start.cube)
-        self._arm.reset(self._controller.joints_at(start.tool_m, self._task.settings.start_gripper_rad))
-        reading = self._read()
+        self._commanded_rad = self._controller.joints_at(start.tool_m, self._task.settings.start_gripper_rad)
+        with self._reacting():
+            self.guard.require_no_emergency()
+            self._arm.reset(self._commanded_rad)
+            self._place_cube(start.cube)
+            reading = self._read()
         self._controller.begin(reading.joint_rad)
         self._task.begin(reading.sim_only)
         self._steps = 0
         return self._observation(reading), {"sim_only": reading.sim_only, "success": False}
 
     def step(self, action: NDArray[np.float32]) -> tuple[GymObservation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Execute one action for one control period."""
+        """Execute one action for one control period of a simulated arm."""
+        self.act(action)
+        return self.observe()
+
+    def act(self, action: NDArray[np.float32]) -> None:
+        """Command an action (A,) of -1..1, upon what was observed last."""
         if self._reading is None:
-            raise gymnasium.error.ResetNeeded("step: the environment has not been reset; call reset() first")
-        targets, executed = self._controller.apply(action, self._reading.joint_rad)
-        self._arm.command(targets)
-        reading = self._read()
+            raise gymnasium.error.ResetNeeded("act: the environment has not been reset; call reset() first")
+        with self._reacting():
+            self.guard.require_no_emergency()
+            self._commanded_rad, self._executed = self._controller.apply(action, self._reading.joint_rad)
+            self._arm.command(self._commanded_rad)
+
+    def observe(self) -> tuple[GymObservation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """What has come of the action, as Gymnasium's `step` returns it."""
+        with self._reacting():
+            reading = self._read()
+            self.guard.judge(reading, self._commanded_rad)
         self._steps += 1
         success = self._task.succeeded(reading.sim_only)
         truncated = not success and self._steps >= self._task.settings.max_episode_steps
-        info = {"sim_only": reading.sim_only, "success": success, "executed": executed}
+        info = {"sim_only": reading.sim_only, "success": success, "executed": self._executed}
         return self._observation(reading), float(success), success, truncated, info
+
+    def recover(self) -> None:
+        """After an `ArmFault`: make arm and cameras usable again; raises it again while they are not."""
+        self.guard.require_no_emergency()
+        self._arm.recover()
+        self.guard.begin()
+        reading = self._arm.read()
+        self._commanded_rad = reading.joint_rad
+        self.guard.judge(reading, reading.joint_rad)
 
     def render(self) -> NDArray[np.uint8]:
         """What the first camera sees."""
@@ -115,6 +154,15 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self._reading = self._arm.read()
         return self._reading
 
+    @contextmanager
+    def _reacting(self) -> Iterator[None]:
+        """Let the arm do what a fault asks for, before anybody hears of it."""
+        try:
+            yield
+        except ArmFault as fault:
+            react(self._arm, fault, self._commanded_rad)
+            raise
+
     def _observation(self, reading: ArmReading) -> GymObservation:
         observation: GymObservation = {
             camera.name: preprocess_frame(reading.frames[camera.name], camera) for camera in self._contract.cameras
@@ -123,8 +171,27 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         return observation
 
 
-def make_env(contract: Contract, arm: ArmSettings, task: TaskSettings, seed: int) -> ArmEnv:
-    """The environment with the arm that the settings name."""
+def make_env(
+    contract: Contract, arm: ArmSettings, task: TaskSettings, seed: int, emergency: EmergencyStop | None = None
+) -> ArmEnv:
+    """The environment with the arm that the settings name. emergency: the stop that anybody may press."""
+    emergency = emergency or EmergencyStop()
+    if arm.kind == "so101":
+        return _real_env(contract, arm, task, emergency)
     sim_contract(contract.control_hz).require_equal(contract, "the simulated arm", "the settings")
     simulated = SimArm(contract.control_hz, arm.randomisation, seed)
-    return ArmEnv(simulated, contract, arm, task, simulated.place_cube)
+    return ArmEnv(simulated, contract, arm, task, simulated.place_cube, emergency)
+
+
+def _real_env(contract: Contract, arm: ArmSettings, task: TaskSettings, emergency: EmergencyStop) -> ArmEnv:
+    from robot.so101.arm import So101Arm  # LeRobot's cameras and bus cost seconds
+
+    if arm.so101.witness is None:
+        raise ArmError(
+            "arm.so101.witness: none is set, so nobody sees the cube, by which the task is judged; give the "
+            "control socket of a virtual station"
+        )
+    real_contract(contract, witnessed=True).require_equal(contract, "the real arm", "the settings")
+    kinematics = Kinematics(arm.controller)
+    real = So101Arm(arm.so101, contract.cameras, kinematics, arm.motion, lambda: emergency.is_pressed)
+    return ArmEnv(real, contract, arm, task, real.place_cube, emergency)

@@ -7,8 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from policy.contract import Frozen
+from robot.cameras.settings import DriftSettings
+from robot.motions import MotionSettings
+from robot.safety.settings import SafetySettings, WatchdogSettings
+from robot.so101.settings import So101Settings
 
 Triple = tuple[float, float, float]
+# The joints that carry the tool; the controller holds the roll, and the gripper does not move the tool.
+TrackedJoint = Literal["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex"]
 
 
 class ControllerSettings(Frozen):
@@ -26,11 +32,27 @@ class ControllerSettings(Frozen):
     gripper_low_rad: float = Field(default=-0.10, description="Most closed gripper target [rad].")
     gripper_high_rad: float = Field(default=1.0, description="Most open gripper target [rad].")
     wrist_roll_rad: float = Field(default=0.0, description="The wrist roll is held at this angle [rad].")
-    damping: float = Field(default=0.01, gt=0, description="Lambda of the damped least squares.")
-    pitch_weight: float = Field(
-        default=0.01, ge=0, description="Weight of a radian of pitch error against a metre of position error [m/rad]."
+    tool_tilt_rad: float = Field(
+        default=0.0, ge=-1.6, le=1.6, description="Wished tilt of the tool: 0 straight down, positive outwards [rad]."
     )
-    iterations: int = Field(default=8, gt=0, description="Most iterations of one inverse kinematics solve.")
+    tilt_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="How much of a wrong tilt one tick corrects: all at once swings the arm while it grasps.",
+    )
+    locked_joints: tuple[TrackedJoint, ...] = Field(
+        default=(), description="Joints that no action moves: they stay where the reset has put them."
+    )
+    damping: float = Field(
+        default=0.001, gt=0, description="Least lambda of the damped least squares; far from the target it is more [m]."
+    )
+    pitch_weight: float = Field(
+        default=0.02, ge=0, description="Weight of a radian of tilt error against a metre of position error [m/rad]."
+    )
+    iterations: int = Field(
+        default=40, gt=0, description="Most iterations of one descent; two make an inverse kinematics solve."
+    )
     largest_joint_step_rad: float = Field(
         default=0.5, gt=0, description="Largest change of a joint target between two ticks [rad]."
     )
@@ -50,8 +72,16 @@ class RandomisationSettings(Frozen):
 class ArmSettings(Frozen):
     """Which arm is driven."""
 
-    kind: Literal["sim"] = Field(default="sim", description="`sim`: MuJoCo with the Menagerie SO-101.")
+    kind: Literal["sim", "so101"] = Field(
+        default="sim",
+        description="`sim`: MuJoCo with the Menagerie SO-101. `so101`: the real one, or `nudge virtual`.",
+    )
+    so101: So101Settings = So101Settings()
     controller: ControllerSettings = ControllerSettings()
+    motion: MotionSettings = MotionSettings()
+    safety: SafetySettings = SafetySettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
+    drift: DriftSettings = DriftSettings()
     randomisation: RandomisationSettings = RandomisationSettings()
 
 

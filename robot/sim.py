@@ -9,15 +9,16 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.contract import Camera, Contract, Crop, Dimension
+from policy.contract import Camera, Contract, Crop
 from robot.arm import ArmReading
-from robot.contract import so101_contract
+from robot.contract import cube_dimensions, so101_contract
 from robot.desk import SUBSTEP_S, Desk
 from robot.errors import ArmError, SceneError
+from robot.motions import REST_RAD
 from robot.randomisation import Randomisation
 from robot.scene import FRAME_PX, FRONT_CAMERA, WRIST_CAMERA
 from robot.settings import RandomisationSettings
-from robot.task import CUBE_STATE, CubePose
+from robot.task import CubePose
 
 Film = Callable[[str], NDArray[np.uint8]]
 
@@ -32,10 +33,7 @@ def sim_contract(control_hz: float = 10.0) -> Contract:
         Camera(name=name, native_height_px=FRAME_PX, native_width_px=FRAME_PX, crop=crop, size_px=FRAME_PX)
         for name in (WRIST_CAMERA, FRONT_CAMERA)
     )
-    position = tuple(Dimension(name=name, unit="m", low=-0.5, high=0.5) for name in CUBE_STATE[:3])
-    yaw = Dimension(name=CUBE_STATE[3], unit="rad", low=-3.1416, high=3.1416)
-    held = Dimension(name=CUBE_STATE[4], unit="1", low=0, high=1)
-    return so101_contract(cameras, sim_only=(*position, yaw, held), control_hz=control_hz)
+    return so101_contract(cameras, sim_only=cube_dimensions(), control_hz=control_hz)
 
 
 class SimArm:
@@ -54,18 +52,17 @@ class SimArm:
         self._generator = np.random.default_rng(seed)
         self._randomisation = Randomisation(self.model, randomisation)
         self._renderer: mujoco.Renderer | None = mujoco.Renderer(self.model, FRAME_PX, FRAME_PX)
-        self._cube_pose = CubePose(0.25, 0.0, 0.0)
 
     def place_cube(self, pose: CubePose) -> None:
-        """Where the cube will lie after the next reset."""
-        self._cube_pose = pose
+        """Lay the cube there, at once and at rest."""
+        self._desk.place_cube(pose)
+        mujoco.mj_forward(self.model, self.data)
 
     def reset(self, joint_target_rad: NDArray[np.float64]) -> None:
-        """Put arm and cube where they belong, at rest; a simulated arm need not travel."""
+        """Put the arm there, at rest, and the cube where the scene has it; a simulated arm need not travel."""
         mujoco.mj_resetData(self.model, self.data)
         self._randomisation.apply(self._generator)
         self._desk.place_arm(joint_target_rad)
-        self._desk.place_cube(self._cube_pose)
         mujoco.mj_forward(self.model, self.data)
 
     def command(self, joint_target_rad: NDArray[np.float64]) -> None:
@@ -80,10 +77,30 @@ class SimArm:
 
     def read(self) -> ArmReading:
         """Joints, fresh frames, and what only the simulator knows."""
-        return ArmReading(self.data.qpos[self._desk.joints].copy(), self._render(), self._desk.cube_state())
+        return ArmReading(self.read_joints(), self._render(), self._desk.cube_state())
+
+    def read_joints(self) -> NDArray[np.float64]:
+        """Joints (6,) [rad]."""
+        return np.array(self.data.qpos[self._desk.joints])
+
+    def write_goals(self, joint_rad: NDArray[np.float64]) -> None:
+        """Joint targets (6,) [rad], at once; no time passes."""
+        self.data.ctrl[self._desk.actuators] = joint_rad
+
+    def park(self) -> None:
+        """Put the arm at rest; a simulated arm need not travel."""
+        self._desk.place_arm(REST_RAD)
+        mujoco.mj_forward(self.model, self.data)
+
+    def release(self) -> None:
+        """Switch all torque off: the arm falls as time passes."""
+        self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ACTUATION
 
     def recover(self) -> None:
-        """A simulated arm has no faults."""
+        """Switch the torque on again, where the arm is."""
+        if self.model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_ACTUATION:
+            self.write_goals(self.read_joints())
+            self.model.opt.disableflags &= ~mujoco.mjtDisableBit.mjDSBL_ACTUATION
 
     def close(self) -> None:
         """Free the EGL context."""

@@ -10,8 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from robot.virtual.control import Remote
 
 # Before any test imports MuJoCo, which reads it once: draw without a screen.
 if sys.platform == "linux":
@@ -57,6 +61,30 @@ def listening() -> Listening:
             yield server.start()
 
     return listen
+
+
+@pytest.fixture(scope="session")
+def _station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    from console.stopping import Child
+    from robot.virtual.control import Remote
+    from robot.virtual.station import CONTROL_SOCKET
+
+    folder = tmp_path_factory.mktemp("virtual")
+    arguments = ["virtual", "--folder", str(folder), "--camera-port", "0", "--camera-width-px", "160"]
+    with (
+        Child("virtual arm", [*arguments, "--camera-height-px", "120"], folder / "log"),
+        Remote.when_ready(folder / CONTROL_SOCKET, within_s=60) as remote,
+    ):
+        yield remote
+
+
+@pytest.fixture
+def virtual(_station: Remote) -> Remote:
+    """A `nudge virtual` in a process of its own, at rest and sound; its ports are `follower` and `leader`."""
+    from robot.virtual.commands import Reset
+
+    _station.tell(Reset())
+    return _station
 
 
 @pytest.fixture

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from robot.desk import SUBSTEP_S, Desk
 from robot.virtual.servo import Drive, JointState
 
-# Folded back onto its base: an arm without torque stays there.
-REST_RAD = np.array([0.0, -1.724, 1.654, 1.018, 0.0, 0.0])
-
 
 class Body(Protocol):
     """Six joints that servos and hands drive."""

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from robot.arm import JOINT_NAMES
 from robot.desk import SUBSTEP_S
+from robot.motions import REST_RAD
 from robot.task import CubePose
-from robot.virtual.bodies import REST_RAD, Body, SceneBody
+from robot.virtual.bodies import Body, SceneBody
 from robot.virtual.bus import BusFaults, ServoBus
 from robot.virtual.hand import Hand, require_joints, waypoints
 from robot.virtual.servo import SUPPLY_V, Drive, JointState

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from actor.camera_watch import CameraWatch
 from actor.clock import Deadlines, GapWatch
+from actor.episode import EpisodeOutcome
 from actor.errors import ActorError
 from actor.link_state import Pause, PauseCause
-from actor.loop import ControlLoop, EpisodeOutcome
+from actor.loop import ControlLoop
 from actor.settings import LoopSettings, start_seed
 from actor.spool_record import Progress
 from policy.experience import Observation, Source, Step, StepId, check_step
+from robot.cameras.drift import Finding
+from robot.cameras.settings import DriftSettings
 from robot.env import ArmEnv, make_env
+from robot.errors import ArmFault
 from robot.settings import ArmSettings, TaskSettings
 from robot.sim import sim_contract
 from teleop.scripted import ScriptedOperator
@@ -66,6 +72,30 @@ class Downwards:
         return np.array([0, 0, -1, 0], np.float32)
 
 
+class Onlooker:
+    """Keeps what it is told."""
+
+    def __init__(self, outcomes: list[EpisodeOutcome]) -> None:
+        self.outcomes = outcomes
+        self.told: list[str] = []
+
+    def episode_ended(self, outcome: EpisodeOutcome) -> None:
+        self.outcomes.append(outcome)
+
+    def arm_faulty(self, fault: ArmFault) -> None:
+        self.told.append(str(fault))
+
+    def arm_sound(self) -> None:
+        self.told.append("sound")
+
+    def camera_drifted(self, finding: Finding) -> None:
+        self.told.append(str(finding))
+
+
+def cameras() -> CameraWatch:
+    return CameraWatch(Path("never-made"), CONTRACT, DriftSettings())
+
+
 @pytest.fixture(scope="module")
 def env() -> Iterator[ArmEnv]:
     made = make_env(CONTRACT, ArmSettings(), TaskSettings(max_episode_steps=45), seed=0)
@@ -82,9 +112,10 @@ def run(
     **changes: Any,
 ) -> tuple[list[Step], list[EpisodeOutcome]]:
     link, outcomes = link or RecordingLink(versions=[1]), list[EpisodeOutcome]()
+    onlooker = Onlooker(outcomes)
     operator = ScriptedOperator(CONTRACT, OperatorSettings(), seed=0)
     settings = LoopSettings(demo_episodes=demos, max_env_steps=steps, **changes)
-    loop = ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, outcomes.append)
+    loop = ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, cameras(), onlooker)
     loop.run(stop or threading.Event())
     return link.steps, outcomes
 
@@ -225,6 +256,43 @@ def test_a_wall_clock_that_jumps_changes_only_what_people_read(env: ArmEnv, monk
     assert (np.diff([step.wall_ns for step in steps]) < 0).any()
 
 
+def test_an_emergency_stop_cuts_the_episode_and_the_next_begins_once_it_is_reset(env: ArmEnv) -> None:
+    class Anxious(RecordingLink):
+        def send(self, step: Step) -> None:
+            super().send(step)
+            if len(self.steps) == 4:
+                env.guard.emergency.press("space bar")
+                threading.Timer(2.5, env.guard.emergency.reset).start()
+
+    outcomes: list[EpisodeOutcome] = []
+    link, onlooker = Anxious([1]), Onlooker(outcomes)
+    operator = ScriptedOperator(CONTRACT, OperatorSettings(), seed=0)
+    settings = LoopSettings(demo_episodes=0, max_env_steps=10)
+    ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, cameras(), onlooker).run(threading.Event())
+    assert [outcome.steps for outcome in outcomes] == [5, 5]
+    assert onlooker.told == ["emergency stop: pressed by space bar; reset it once the arm may move again", "sound"]
+    cut = link.steps[4]
+    assert (cut.truncated, cut.terminated, cut.reward) == (True, False, 0.0)
+    assert not cut.action.any()
+    # Nobody saw what came of it: what was seen before stands for it.
+    assert cut.final is cut.observation
+    check_step(cut, CONTRACT)
+    assert outcomes[0].fault is not None
+    assert (env.guard.trips["emergency"], outcomes[1].fault) == (
+        3,
+        None,
+    )  # the step, and two looks while it was pressed
+
+
+def test_a_stop_while_the_arm_is_faulty_ends_the_loop(env: ArmEnv) -> None:
+    stop = threading.Event()
+    env.guard.emergency.press("gamepad")
+    threading.Timer(0.5, stop.set).start()
+    steps, outcomes = run(env, 0, 10, stop=stop)
+    env.guard.emergency.reset()
+    assert (steps, outcomes) == ([], [])
+
+
 def test_success_is_paid_once_at_the_end(env: ArmEnv) -> None:
     steps, outcomes = run(env, demos=3, steps=300)
     for outcome in outcomes:
@@ -240,7 +308,15 @@ def test_a_demonstration_without_hands_is_refused(env: ArmEnv) -> None:
             return None
 
     loop = ControlLoop(
-        env, CONTRACT, LoopSettings(demo_episodes=1), RecordingLink([]), Downwards(), Absent(), 0, lambda outcome: None
+        env,
+        CONTRACT,
+        LoopSettings(demo_episodes=1),
+        RecordingLink([]),
+        Downwards(),
+        Absent(),
+        0,
+        cameras(),
+        Onlooker([]),
     )
     with pytest.raises(ActorError, match="hands are off"):
         loop.run(threading.Event())

@@ -87,7 +87,7 @@ class TestTheWorld:
             expected = observation_at(SEED, Key(7, 1, tick), CONTRACT)
             np.testing.assert_array_equal(seen["camera1"], expected.frames["camera1"])
             np.testing.assert_array_equal(info["sim_only"], expected.sim_only)
-            seen, _, terminated, truncated, info = env.step(np.zeros(4, np.float32))
+            seen, _, terminated, truncated, info = env.observe()
             np.testing.assert_array_equal(info["executed"], executed_at(SEED, Key(7, 1, tick), CONTRACT))
             done, tick = terminated or truncated, tick + 1
 

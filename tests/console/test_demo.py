@@ -17,7 +17,7 @@ from waiting import eventually
 # Small, but nothing is left out: demonstrations, training, takeovers, evaluation, report.
 SMALL = [
     *("--loop.demo-episodes", "6", "--learner.trainer.demo-episodes", "6"),
-    *("--loop.max-env-steps", "700", "--learner.trainer.utd", "1.5"),
+    *("--loop.max-env-steps", "700", "--learner.trainer.utd", "1.5", "--learner.sac.batch-size", "64"),
     *("--evaluation.rows", "2", "--evaluation.columns", "2", "--evaluation.yaws", "2"),
 ]
 START_S = 120.0
@@ -71,6 +71,8 @@ PHASES: dict[str, Callable[[Path], bool]] = {
     "stopping": lambda run: (run / "policy.safetensors").is_file(),  # the learner's last act
     "evaluating": lambda run: (run / "policy.safetensors").is_file() and len(processes_of(run.parent)) == 1,
 }
+# Apart from the learner's phase these two are as `training`.
+SELDOM = ("demonstrating", "preparing features")
 SHORT = (
     *("--loop.demo-episodes", "2", "--learner.trainer.demo-episodes", "2"),
     *("--loop.max-env-steps", "140", "--learner.trainer.utd", "0.1"),
@@ -97,15 +99,21 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+PAPER = (
+    *("--loop.max-env-steps", "180", "--evaluation.columns", "1", "--evaluation.yaws", "1"),
+    *("--learner.features.views", "2", "--learner.sac.batch-size", "32"),
+)
+
+
 def test_the_papers_preset_runs_from_end_to_end_too(tmp_path: Path) -> None:
-    demo = start(tmp_path, "--preset", "paper", *SHORT, "--loop.max-env-steps", "220", "--evaluation.columns", "1")
+    demo = start(tmp_path, "--preset", "paper", *SHORT, *PAPER)
     output, _ = demo.communicate(timeout=400)
     assert demo.returncode == 0, output
     report = json.loads((tmp_path / "small" / "report.json").read_text())
-    assert (report["preset"], report["env_steps"], report["missing"]) == ("paper", 220, [])
+    assert (report["preset"], report["env_steps"], report["missing"]) == ("paper", 180, [])
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", [pytest.param(p, marks=pytest.mark.slow if p in SELDOM else ()) for p in PHASES])
 def test_ctrl_c_leaves_no_process_and_a_usable_run_folder(tmp_path: Path, phase: str) -> None:
     demo = start(tmp_path, *SHORT)
     run = tmp_path / "small"

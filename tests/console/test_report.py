@@ -119,7 +119,7 @@ def complete_inputs(**changes: Any) -> ReportInputs:
         "metrics": METRICS,
         "evaluation": EVALUATION,
         "deviations": (Deviation(name="n_step", paper="1", here="3"),),
-        "timing": (TimingRow(name="select action", p50_ms=6.0, p99_ms=12.5, count=187),),
+        "timing": (TimingRow(name="select action", p50_ms=6.0, p99_ms=12.5, p99_9_ms=14.0, max_ms=14.5, count=187),),
         "learner_figures": {"updates per second": 41.0},
         "q_bound": 1.0,
         "video": "final.mp4",

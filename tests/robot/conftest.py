@@ -1,4 +1,4 @@
-"""Simulated and virtual arms for the tests of this room."""
+"""A simulated arm for the tests of this room, and patience with LeRobot's drivers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from console.stopping import Child
 from robot.env import ArmEnv, make_env
 from robot.settings import ArmSettings, TaskSettings
 from robot.sim import sim_contract
-from robot.virtual.commands import Reset
-from robot.virtual.control import Remote
-from robot.virtual.station import CONTROL_SOCKET
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +17,6 @@ def env() -> Iterator[ArmEnv]:
     made = make_env(sim_contract(), ArmSettings(), TaskSettings(), seed=0)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="session")
-def _station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
-    folder = tmp_path_factory.mktemp("virtual")
-    arguments = ["virtual", "--folder", str(folder), "--camera-port", "0", "--camera-width-px", "160"]
-    with (
-        Child("virtual arm", [*arguments, "--camera-height-px", "120"], folder / "log"),
-        Remote.when_ready(folder / CONTROL_SOCKET, within_s=60) as remote,
-    ):
-        yield remote
-
-
-@pytest.fixture
-def virtual(_station: Remote) -> Remote:
-    """A `nudge virtual` in a process of its own, at rest and sound; its ports are `follower` and `leader`."""
-    _station.tell(Reset())
-    return _station
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from robot.controller import EndEffectorController
-from robot.errors import InvalidTarget
-from robot.safety import SafetyGuard
 from robot.settings import ControllerSettings
 from robot.sim import sim_contract
 
@@ -71,14 +69,24 @@ def test_executed_actions_add_up_to_where_the_target_is(actions: list[tuple[floa
     assert (np.abs(total[3] * 0.4 + 0.5 - controller.proprioception(joints)[5]) < 1e-3).all()
 
 
-def test_a_target_that_is_no_number_is_refused_with_the_joint_named() -> None:
-    guard = SafetyGuard(ControllerSettings(), np.full(6, -1.0), np.full(6, 1.0))
-    with pytest.raises(InvalidTarget, match=r"elbow_flex.*nan"):
-        guard.clamp(np.array([0, 0, np.nan, 0, 0, 0.0]), np.zeros(6))
+def test_a_locked_joint_stays_where_the_episode_began_and_the_reset_respects_it() -> None:
+    controller = EndEffectorController(ControllerSettings(locked_joints=("shoulder_pan",)), SCALE)
+    joints = controller.joints_at(np.array([0.25, 0.06, 0.08]), 0.5)
+    assert joints[0] == 0.0  # of the pose that every reset is solved from
+    controller.begin(joints)
+    sagged = joints + np.array([0.02, 0, 0, 0, 0, 0])
+    targets, _ = controller.apply(np.array([1, 1, 0, 0], np.float32), sagged)
+    assert targets[0] == 0.0
+    moved_m = controller.kinematics.tool_pose(targets).position_m - controller.kinematics.tool_pose(joints).position_m
+    assert moved_m[:2] == pytest.approx([0.02, 0.0], abs=0.002)
 
 
-def test_clamps_are_counted_by_limit_and_joint() -> None:
-    guard = SafetyGuard(ControllerSettings(largest_joint_step_rad=0.2), np.full(6, -1.0), np.full(6, 1.0))
-    clamped = guard.clamp(np.array([1.5, 0.1, 0.9, 0, 0, 0]), np.array([0.9, 0, 0, 0, 0, 0]))
-    assert clamped == pytest.approx([1.0, 0.1, 0.2, 0, 0, 0])
-    assert guard.clamps == {"limit.shoulder_pan": 1, "step.elbow_flex": 1}
+def test_a_tick_corrects_its_share_of_a_wrong_tilt_and_all_of_the_position() -> None:
+    controller, joints = started((0.25, 0.0, 0.04))
+    tilted = joints + np.array([0, 0, 0, -0.2, 0, 0])  # outwards by 0.2 rad
+    controller.begin(tilted)
+    at_m = controller.kinematics.tool_pose(tilted).position_m
+    targets, _ = controller.apply(np.zeros(4, np.float32), tilted)
+    assert controller.kinematics.tool_pose(targets).position_m == pytest.approx(at_m, abs=1e-4)
+    # The tilt is pi/2 - lift - elbow - wrist: half of 0.2 rad is left.
+    assert np.pi / 2 - targets[1:4].sum() == pytest.approx(0.1, abs=0.01)

@@ -1,0 +1,168 @@
+"""A diagnosis for people and programs: a table in the terminal, one JSON object, and a page that needs no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from console.doctor_findings import Finding, Level, worst
+from console.main import DISTRIBUTION
+from console.run_folder import DOCTOR_FILE
+from console.run_report import machine
+from console.settings import Settings
+from learner.disk import DiskFull, write_atomically
+
+Rows = list[tuple[str, ...]]
+
+MARKS = {
+    Level.GREEN: ("✓", "green"),
+    Level.AMBER: ("!", "yellow"),
+    Level.RED: ("✗", "bold red"),
+    Level.SKIPPED: ("–", "dim"),
+}
+VERDICTS = {
+    Level.GREEN: "This station works.",
+    Level.AMBER: "This station works; mind what is amber.",
+    Level.RED: "Do not run like this: mend what is red first.",
+    Level.SKIPPED: "Nothing was looked at.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `nudge doctor` tells.
+
+    titles: check -> what it looks at, in the order of the checks
+    tables: title -> rows, the header first
+    sheet: the contact sheet of the cameras, if there is one
+    """
+
+    settings: Settings
+    findings: tuple[Finding, ...]
+    titles: Mapping[str, str]
+    seconds: float
+    tables: Mapping[str, Rows]
+    sheet: Path | None
+
+    @property
+    def verdict(self) -> Level:
+        """The worst level found."""
+        return worst(self.findings)
+
+    @property
+    def told(self) -> str:
+        """The verdict in words, with how many lines have which colour."""
+        levels = [finding.level for finding in self.findings]
+        counts = ", ".join(f"{levels.count(level)} {level.value}" for level in Level if level in levels)
+        return f"{VERDICTS[self.verdict]} {counts}, in {self.seconds:.0f} s."
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as a tree of plain values; the keys are those of docs/doctor.md."""
+        return {
+            "verdict": self.verdict.value,
+            "version": version(DISTRIBUTION),
+            "machine": machine(),
+            "preset": self.settings.preset_name,
+            "run": self.settings.run,
+            "arm": self.settings.arm.kind,
+            "contract_hash": self.settings.contract.hash,
+            "seconds": round(self.seconds, 1),
+            "findings": [
+                {
+                    "check": it.check,
+                    "title": self.titles[it.check],
+                    "level": it.level.value,
+                    "got": it.got,
+                    "expected": it.expected,
+                    "cure": it.cure,
+                    "values": dict(it.values),
+                }
+                for it in self.findings
+            ],
+            "tables": {title: [list(row) for row in rows] for title, rows in self.tables.items()},
+            "page": str(page_path(self.settings)),
+            "contact_sheet": None if self.sheet is None else str(self.sheet),
+        }
+
+
+def page_path(settings: Settings) -> Path:
+    """Where the page is written."""
+    return settings.folder / DOCTOR_FILE
+
+
+def print_diagnosis(found: Diagnosis, console: Console) -> None:
+    """A line for each finding; beneath those that are not green what was expected, and the cure."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for it in found.findings:
+        mark, style = MARKS[it.level]
+        table.add_row(Text(mark, style), Text(it.check, style), _lines(it))
+    console.print(table)
+    for title, rows in found.tables.items():
+        console.print(f"\n{title}", highlight=False)
+        console.print(_figures(rows))
+    mark, style = MARKS[found.verdict]
+    console.print(Text(f"\n{mark} {found.told}", style))
+
+
+def write_page(found: Diagnosis) -> Path | None:
+    """Write the page into the run folder; None where there is no room for it, which the findings say as well."""
+    path = page_path(found.settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_atomically(path, render(found).encode())
+    except DiskFull:
+        return None
+    return path
+
+
+def render(found: Diagnosis) -> str:
+    """The page: one HTML document that needs no network."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sheet = None if found.sheet is None else base64.b64encode(found.sheet.read_bytes()).decode()
+    return environment.get_template("doctor.html.j2").render(
+        found=found,
+        settings=found.settings,
+        marks={level: mark for level, (mark, _) in MARKS.items()},
+        counts=[(level, sum(it.level is level for it in found.findings)) for level in Level],
+        verdict=VERDICTS[found.verdict],
+        version=version(DISTRIBUTION),
+        machine=machine(),
+        sheet=sheet,
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    )
+
+
+def _lines(finding: Finding) -> Text:
+    text = Text(finding.got, "dim" if finding.level is Level.SKIPPED else "")
+    if finding.level in (Level.AMBER, Level.RED):
+        if finding.expected:
+            text.append(f"\nexpected {finding.expected}", "dim")
+        if finding.cure:
+            text.append(f"\n→ {finding.cure}", MARKS[finding.level][1])
+    return text
+
+
+def _figures(rows: Rows) -> Table:
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table
