@@ -23,7 +23,7 @@ demo: $(READY) ## Teach the simulated arm to grasp and lift a cube; leaves runs/
 	@$(BIN)/nudge demo $(ARGS)
 
 test: $(READY) ## Run the tests, without the slow ones
-	@$(BIN)/pytest -q -m "not slow" $(ARGS)
+	@$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(READY) ## Run the slow tests
 	@$(BIN)/pytest -q -m slow $(ARGS)

@@ -38,12 +38,16 @@ class LoopSettings(Frozen):
         default=-10,
         ge=-20,
         le=19,
-        description="With pace `realtime`: priority of the actor, so that a learner on the same machine does not make "
-        "its ticks late; 0 asks for none. The start tells if it is refused.",
+        description="With pace `realtime`: niceness of the actor and its session, so that others on this machine do "
+        "not make its ticks late; 0 leaves it. The start tells if it is refused.",
     )
-    switch_interval_s: float = Field(default=0.0005, gt=0, description="x")
-    freeze: bool = Field(default=True, description="x")
-    fifo: bool = Field(default=False, description="x")
+    realtime_priority: int = Field(
+        default=0,
+        ge=0,
+        le=99,
+        description="With pace `realtime`: priority of the control loop's thread over everything else (SCHED_FIFO); 0 "
+        "is none. Not beside a virtual arm, whose servos would wait for a processor. The start tells if it is refused.",
+    )
     flush_s: float = Field(
         default=30.0,
         gt=0,

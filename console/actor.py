@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from actor.episode import EpisodeOutcome
 from actor.inference import Policy
 from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from actor.loop import ControlLoop
-from actor.settings import start_seed
+from actor.settings import LoopSettings, start_seed
+from console import priority
 from console.link_lines import LinkLines
 from console.presets import load_settings
 from console.run_folder import REFERENCE_FOLDER, SPOOL_FILE, TIMING_FILE, WATCHDOG_LOG_FILE
@@ -49,12 +51,11 @@ def drive(settings: Settings, console: Console) -> None:
     stop = stop_event(on_second=lambda: emergency.press("a second Ctrl+C"))
     # One thread: the loop's matrices are small, and the learner on the same machine needs the other cores.
     torch.set_num_threads(1)
-    if settings.loop.pace == "realtime":
-        import os, sys, gc
-        os.setpriority(os.PRIO_PROCESS, 0, settings.loop.niceness)
-        sys.setswitchinterval(settings.loop.switch_interval_s)
     settings.folder.mkdir(parents=True, exist_ok=True)
-    with Spool(settings.folder / SPOOL_FILE, settings.contract, settings.link) as spool:
+    with (
+        _niceness(settings.loop, console),
+        Spool(settings.folder / SPOOL_FILE, settings.contract, settings.link) as spool,
+    ):
         console.print(f"spool {spool.describe()}", highlight=False)
         link = LearnerLink(settings.link, settings.contract, spool)
         try:
@@ -97,13 +98,11 @@ def _drive(
             CameraWatch(settings.folder / REFERENCE_FOLDER, settings.contract, settings.arm.drift),
             _Teller(console),
         )
-        if settings.loop.freeze:
-            import gc
-            gc.collect(); gc.freeze()
-        if settings.loop.fifo:
-            import os
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-        loop.run(stop)
+        # A collection of all that is loaded takes 0.15 s, in some tick; what is here now stays anyway.
+        gc.collect()
+        gc.freeze()
+        with _realtime(settings.loop, console):
+            loop.run(stop)
     if loop.gaps:
         console.print(f"[yellow]{loop.gaps} episodes were cut because this machine or process had slept[/]")
     for warning in env.guard.warnings:
@@ -131,6 +130,30 @@ def _arm(settings: Settings, seed: int, emergency: EmergencyStop) -> Iterator[Ar
             env.close()
         if watchdog is not None:
             watchdog.parked()
+
+
+@contextmanager
+def _niceness(settings: LoopSettings, console: Console) -> Iterator[None]:
+    """Before others on this machine, if the world does not wait."""
+    with priority.niceness(settings.niceness if settings.pace == "realtime" else 0) as refused:
+        if refused:
+            console.print(
+                f"[yellow]no right to a niceness of {settings.niceness} ({refused}): on a busy machine ticks will be "
+                f"late; start it with that right, or with --loop.niceness 0 to hear no more of it[/]"
+            )
+        yield
+
+
+@contextmanager
+def _realtime(settings: LoopSettings, console: Console) -> Iterator[None]:
+    """The control loop's thread before everything else, if the settings ask for it."""
+    with priority.realtime(settings.realtime_priority if settings.pace == "realtime" else 0) as refused:
+        if refused:
+            console.print(
+                f"[yellow]no right to the realtime priority {settings.realtime_priority} ({refused}): start it with "
+                f"that right, or set loop.realtime_priority to 0[/]"
+            )
+        yield
 
 
 def _deliver(settings: Settings, console: Console, link: LearnerLink) -> None:

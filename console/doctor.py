@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -20,11 +20,12 @@ from console.doctor_bus import check_calibration, check_health, check_leader, ch
 from console.doctor_cameras import check_devices, check_drift, check_flow, check_light
 from console.doctor_context import Check, Context, Kind
 from console.doctor_findings import Finding, Level, of_error, skipped
-from console.doctor_host import check_clock, check_disk, check_load, check_priority, check_versions
+from console.doctor_host import check_clock, check_disk, check_load, check_priority, check_versions, wanted_niceness
 from console.doctor_learner import check_learner
 from console.doctor_loop import check_clips, check_observations, check_rate
-from console.doctor_report import Diagnosis, print_diagnosis, write_page
+from console.doctor_report import Diagnosis, print_diagnosis, save
 from console.presets import load_settings
+from console.priority import niceness
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from policy.errors import NudgeError
@@ -33,7 +34,7 @@ from robot.safety.emergency import EmergencyStop
 SHORT = {"--json": ("--doctor.as-json", "True"), "--no-motion": ("--doctor.motion", "False")}
 STOPPED = 130  # exit status after Ctrl+C
 REAL: tuple[Kind, ...] = ("so101",)
-SOUND_ARM = ("bus.port", "bus.servos", "bus.health", "bus.calibration", "bus.pose")
+SOUND_ARM = ("host.disk", "bus.port", "bus.servos", "bus.health", "bus.calibration", "bus.pose")
 
 CHECKS = (
     Check("host.load", "processor", check_load),
@@ -70,14 +71,13 @@ def main(argv: list[str]) -> int:
     console, emergency = Console(stderr=settings.doctor.as_json), EmergencyStop()
     stop = stop_event(on_second=lambda: emergency.press("a second Ctrl+C"))
     torch.set_num_threads(1)  # as the actor does
-    with console.status("looking") as status:
+    with niceness(wanted_niceness(settings)), console.status("looking") as status:
         found = examine(settings, stop, emergency, lambda check: status.update(f"{check.title} ({check.name})"))
-    page = write_page(found)
     if settings.doctor.as_json:
         print(json.dumps(found.as_json()))
     else:
         print_diagnosis(found, console)
-        console.print(f"the same as a page to attach to a question: {page}", soft_wrap=True, highlight=False)
+    console.print(f"the same as a page, to attach to a question: {save(found)}", soft_wrap=True, highlight=False)
     return STOPPED if stop.is_set() else int(found.verdict is Level.RED)
 
 
@@ -93,41 +93,30 @@ def examine(
     """
     with ExitStack() as stack:
         context = Context(settings, stop, emergency, stack)
-        levels: dict[str, Level] = {}
+        causes: dict[str, str] = {}  # check without success -> the check whose failure it comes from
         findings: list[Finding] = []
         checks = [check for check in CHECKS if settings.arm.kind in check.kinds]
         for check in checks:
             on_check(check)
-            why = None if check.always else _why_not(check, context, levels)
-            found = [skipped(why)] if why else _run(check, context)
+            cause = next((causes[need] for need in check.needs if need in causes), check.name)
+            found = _findings(check, context, cause)
             findings += [replace(finding, check=check.name) for finding in found]
-            levels[check.name] = _level(found)
+            if {finding.level for finding in found} & {Level.RED, Level.SKIPPED}:
+                causes[check.name] = cause
         seconds = time.monotonic() - context.begun_s
     titles = {check.name: check.title for check in checks}
     return Diagnosis(settings, tuple(findings), titles, seconds, context.tables, context.sheet)
 
 
-def _run(check: Check, context: Context) -> list[Finding]:
+def _findings(check: Check, context: Context, cause: str) -> list[Finding]:
+    """What a check finds, or why it does not look. cause: the check whose failure keeps it from looking, or itself."""
+    if context.halted and not check.always:
+        return [skipped("somebody said stop")]
+    if check.moves and not context.settings.doctor.motion:
+        return [skipped("it would move the arm, and that was not asked for")]
+    if cause != check.name:
+        return [skipped(f"needs {cause}, which failed")]
     try:
         return check.run(context)
     except NudgeError as error:
         return [of_error(error)]
-
-
-def _why_not(check: Check, context: Context, levels: Mapping[str, Level]) -> str | None:
-    """Why a check cannot run; None when it can."""
-    if context.halted:
-        return "somebody said stop"
-    if check.moves and not context.settings.doctor.motion:
-        return "it would move the arm, and that was not asked for"
-    for need in check.needs:
-        if levels.get(need) in (Level.RED, Level.SKIPPED):
-            return f"needs {need}, which {'failed' if levels[need] is Level.RED else 'was not looked at'}"
-    return None
-
-
-def _level(found: list[Finding]) -> Level:
-    """What a check came to, for those that need it: skipped in part is skipped."""
-    order = (Level.RED, Level.SKIPPED, Level.AMBER, Level.GREEN)
-    levels = [finding.level for finding in found]
-    return next((level for level in order if level in levels), Level.GREEN)

@@ -74,11 +74,8 @@ def check_steps(context: Context) -> list[Finding]:
     """The smallest step of the tool that the servos really execute, along each axis."""
     station, settings = context.opened(), context.settings
     smallest = [_smallest_step_m(station, settings, axis) for axis in range(3)]
-    scale_m = float(settings.contract.action_scale[:3].min())
-    values = {
-        f"{axis}_m": size if size is not None else float("nan") for axis, size in zip("xyz", smallest, strict=True)
-    }
-    values = {name: value for name, value in values.items() if np.isfinite(value)}
+    scale_m = min(dimension.scale for dimension in settings.contract.action[:3])
+    values = {f"{axis}_m": size for axis, size in zip("xyz", smallest, strict=True) if size is not None}
     largest_mm = 1000 * max(settings.doctor.steps_m)
     told = [
         f"{axis} {1000 * size:g} mm" if size is not None else f"{axis} none up to {largest_mm:g} mm"

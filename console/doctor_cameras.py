@@ -15,7 +15,7 @@ from policy.errors import NudgeError
 from policy.preprocess import preprocess_frame
 from robot.cameras import CameraSet
 from robot.cameras.comparison import FEWEST_FRAMES
-from robot.cameras.contact_sheet import share_clipped, write_contact_sheet
+from robot.cameras.contact_sheet import contact_sheet, share_clipped
 from robot.cameras.drift import Severity, drift
 from robot.cameras.reference import REFERENCE_FILE, Reference
 
@@ -92,8 +92,7 @@ def check_light(context: Context) -> list[Finding]:
     cameras = [camera for camera in context.settings.contract.cameras if camera.name in frames]
     if not cameras:
         return [skipped("no camera shows anything")]
-    context.settings.folder.mkdir(parents=True, exist_ok=True)
-    context.sheet = write_contact_sheet(context.settings.folder, frames, cameras)
+    context.sheet = contact_sheet(frames, cameras)
     found = []
     for camera in cameras:
         seen = preprocess_frame(frames[camera.name], camera)
@@ -105,7 +104,7 @@ def check_light(context: Context) -> list[Finding]:
             cure = "take the cap off, switch the lamp on, see what hides it"
             found.append(red(f"{name}: one colour everywhere, mean {mean:.0f}", "a picture", cure, values))
         elif not DIM <= mean <= GLARING or max(dark, bright) > MOST_CLIPPED:
-            cure = f"change lamp or exposure until {context.sheet} shows table and gripper"
+            cure = "change lamp or exposure until the contact sheet shows table and gripper"
             found.append(amber(got, expected, cure, values))
         else:
             found.append(good(got, expected, values))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -55,6 +54,7 @@ class Context:
     joint_rad: joints (6,) as measured while one after the other was tried [rad]
     frames: camera -> frames as the policy sees them, of the moving arm
     tables: what is shown beside the findings, title -> rows with the header first
+    sheet: PNG of what the cameras see
     """
 
     settings: Settings
@@ -68,7 +68,7 @@ class Context:
     joint_rad: list[NDArray[np.float64]] = field(default_factory=list)
     frames: dict[str, list[NDArray[np.uint8]]] = field(default_factory=dict)
     tables: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    sheet: Path | None = None
+    sheet: bytes | None = None
     begun_wall_s: float = field(default_factory=time.time)
     begun_s: float = field(default_factory=time.monotonic)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -15,6 +14,7 @@ from actor.link_settings import LinkSettings
 from console.doctor_context import Context
 from console.doctor_findings import Finding, Level, amber, good, red
 from console.main import DISTRIBUTION
+from console.settings import Settings
 from learner.disk import free_bytes
 from policy.key_files import is_loopback
 from policy.wire import largest_step_bytes
@@ -39,6 +39,9 @@ def check_versions(_: Context) -> list[Finding]:
 def check_disk(context: Context) -> list[Finding]:
     """Room in the run folder for what the actor keeps, and for what a learner on the same machine keeps."""
     settings = context.settings
+    there = next(folder for folder in (settings.folder, *settings.folder.absolute().parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        return [red(f"{there} may not be written to", "a run folder of this user", "choose another folder with --runs")]
     whole_run = settings.loop.max_env_steps * largest_step_bytes(settings.contract)
     needed, what = min(settings.link.spool_max_bytes, whole_run) + SPARE_BYTES, "the spool"
     if _is_here(settings.link):
@@ -79,16 +82,19 @@ def check_load(_: Context) -> list[Finding]:
     return [good(got, f"a load below {cores}", values)]
 
 
-def check_priority(_: Context) -> list[Finding]:
-    """The niceness of this process, which the actor will have as well, and whether it may be raised."""
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    if nice > 0:
-        return [
-            amber(f"niceness {nice}", "0 or less", "start it from a shell that is not niced", {"niceness": float(nice)})
-        ]
-    best = 20 - resource.getrlimit(resource.RLIMIT_NICE)[0] if hasattr(resource, "RLIMIT_NICE") else nice
-    may = "any is allowed" if os.geteuid() == 0 else f"down to {min(best, nice)} is allowed"
-    return [good(f"niceness {nice}; {may}", values={"niceness": float(nice)})]
+def check_priority(context: Context) -> list[Finding]:
+    """Whether this process has the niceness that the actor will ask for."""
+    nice, wanted = os.getpriority(os.PRIO_PROCESS, 0), wanted_niceness(context.settings)
+    values = {"niceness": float(nice)}
+    if nice <= wanted:
+        return [good(f"niceness {nice}", values=values)]
+    cure = "allow it, with `USER - nice -20` in /etc/security/limits.conf; or ask for none with --loop.niceness 0"
+    return [amber(f"niceness {nice}", f"{wanted}, so that others do not make ticks late", cure, values)]
+
+
+def wanted_niceness(settings: Settings) -> int:
+    """What the actor asks for; a simulated world waits."""
+    return settings.loop.niceness if settings.loop.pace == "realtime" else 0
 
 
 def _doubts(requirement: Requirement) -> list[Finding]:

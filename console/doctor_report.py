@@ -16,11 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from console.doctor_findings import Finding, Level, worst
+from console.errors import ConsoleError
 from console.main import DISTRIBUTION
 from console.run_folder import DOCTOR_FILE
 from console.run_report import machine
 from console.settings import Settings
 from learner.disk import DiskFull, write_atomically
+from robot.cameras.contact_sheet import SHEET_FILE
 
 Rows = list[tuple[str, ...]]
 
@@ -44,7 +46,7 @@ class Diagnosis:
 
     titles: check -> what it looks at, in the order of the checks
     tables: title -> rows, the header first
-    sheet: the contact sheet of the cameras, if there is one
+    sheet: PNG of what the cameras see, if they show anything
     """
 
     settings: Settings
@@ -52,7 +54,7 @@ class Diagnosis:
     titles: Mapping[str, str]
     seconds: float
     tables: Mapping[str, Rows]
-    sheet: Path | None
+    sheet: bytes | None
 
     @property
     def verdict(self) -> Level:
@@ -90,14 +92,7 @@ class Diagnosis:
                 for it in self.findings
             ],
             "tables": {title: [list(row) for row in rows] for title, rows in self.tables.items()},
-            "page": str(page_path(self.settings)),
-            "contact_sheet": None if self.sheet is None else str(self.sheet),
         }
-
-
-def page_path(settings: Settings) -> Path:
-    """Where the page is written."""
-    return settings.folder / DOCTOR_FILE
 
 
 def print_diagnosis(found: Diagnosis, console: Console) -> None:
@@ -117,15 +112,22 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     console.print(Text(f"\n{mark} {found.told}", style))
 
 
-def write_page(found: Diagnosis) -> Path | None:
-    """Write the page into the run folder; None where there is no room for it, which the findings say as well."""
-    path = page_path(found.settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+def save(found: Diagnosis) -> Path:
+    """Write the page, and what the cameras see, into the run folder; the page's path.
+
+    Raises `ConsoleError` where nothing can be written there.
+    """
+    folder = found.settings.folder
     try:
-        write_atomically(path, render(found).encode())
-    except DiskFull:
-        return None
-    return path
+        folder.mkdir(parents=True, exist_ok=True)
+        if found.sheet is not None:
+            write_atomically(folder / SHEET_FILE, found.sheet)
+        write_atomically(folder / DOCTOR_FILE, render(found).encode())
+    except (OSError, DiskFull) as error:
+        raise ConsoleError(
+            f"{folder}: the page of the doctor cannot be written: {error}; make room or choose a folder with --runs"
+        ) from error
+    return folder / DOCTOR_FILE
 
 
 def render(found: Diagnosis) -> str:
@@ -137,7 +139,7 @@ def render(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sheet = None if found.sheet is None else base64.b64encode(found.sheet.read_bytes()).decode()
+    sheet = None if found.sheet is None else base64.b64encode(found.sheet).decode()
     return environment.get_template("doctor.html.j2").render(
         found=found,
         settings=found.settings,

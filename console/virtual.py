@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from pydantic import Field
 from rich.console import Console
 
 from console.presets import parse_options
+from console.priority import niceness
 from console.stopping import stop_event
 from robot.virtual.control import Remote
 from robot.virtual.settings import VirtualSettings
@@ -50,17 +50,16 @@ def serve(settings: VirtualVerbSettings) -> None:
     # Threads take turns: a servo must not wait long for its turn to answer.
     sys.setswitchinterval(0.0005)
     console = Console(soft_wrap=True, highlight=False)
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, settings.niceness)
-    except PermissionError:
-        console.print(
-            f"no right to a niceness of {settings.niceness}: on a busy machine answers may come late, and drivers see "
-            f"lost packets; start it with that right, or with --niceness 0 to hear no more of it"
-        )
-    with Station(settings) as station:
-        console.print(introduction(station, settings), markup=False)
-        while not stop.wait(TEND_S):
-            station.tend()
+    with niceness(settings.niceness) as refused:
+        if refused:
+            console.print(
+                f"no right to a niceness of {settings.niceness}: on a busy machine answers may come late, and drivers "
+                f"see lost packets; start it with that right, or with --niceness 0 to hear no more of it"
+            )
+        with Station(settings) as station:
+            console.print(introduction(station, settings), markup=False)
+            while not stop.wait(TEND_S):
+                station.tend()
     console.print("the virtual arm has ended")
 
 

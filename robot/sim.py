@@ -100,7 +100,7 @@ class SimArm:
         """Switch the torque on again, where the arm is."""
         if self.model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_ACTUATION:
             self.write_goals(self.read_joints())
-            self.model.opt.disableflags &= ~mujoco.mjtDisableBit.mjDSBL_ACTUATION
+            self.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_ACTUATION)
 
     def close(self) -> None:
         """Free the EGL context."""

@@ -17,6 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from robot.virtual.control import Remote
 
+# Before any test imports torch: networks of a test are small, and threads of tests side by side wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before any test imports MuJoCo, which reads it once: draw without a screen.
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")

@@ -30,6 +30,7 @@ from robot.settings import ArmSettings, TaskSettings
 from robot.sim import sim_contract
 from teleop.scripted import ScriptedOperator
 from teleop.settings import OperatorSettings
+from waiting import eventually
 
 CONTRACT = sim_contract()
 
@@ -203,11 +204,15 @@ def test_a_pause_cuts_the_episode_and_begins_none_until_it_is_over(env: ArmEnv) 
 def test_an_absent_learner_pauses_only_between_episodes(env: ArmEnv) -> None:
     link = RecordingLink([1], pauses={2: Pause(PauseCause.AWAY, "")})
     stop = threading.Event()
-    threading.Timer(3.0, stop.set).start()
-    begun_s = time.monotonic()
+
+    def stop_a_while_after_the_episode() -> None:
+        eventually(lambda: len(link.steps) == 45)  # max_episode_steps
+        stop.wait(1.0)
+        stop.set()
+
+    threading.Thread(target=stop_a_while_after_the_episode).start()
     steps, outcomes = run(env, 0, 100_000, stop=stop, link=link)
-    assert time.monotonic() - begun_s > 2.5
-    assert (len(outcomes), len(steps)) == (1, 45)  # max_episode_steps
+    assert (len(outcomes), len(steps)) == (1, 45)
 
 
 def test_a_simulated_world_waits_in_the_tick_for_a_slow_disk(env: ArmEnv) -> None:

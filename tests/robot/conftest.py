@@ -28,7 +28,7 @@ def patiently() -> Callable[[Any, Callable[[], None]], None]:
             try:
                 act()
                 return
-            except (ConnectionError, RuntimeError):
+            except (ConnectionError, RuntimeError, IndexError):  # the last where an answer is cut short
                 if not attempts_left:
                     raise
                 bus.port_handler.closePort()

@@ -1,0 +1,75 @@
+"""Priority over other processes on this machine, for those that must not be late."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Where Linux weighs sessions before processes (sched_autogroup_enabled), a niceness counts only within its session.
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
+@contextmanager
+def niceness(value: int) -> Iterator[str]:
+    """Give this process, with the threads that it starts from now on, and its session this niceness.
+
+    value: -20 to 19; 0 changes nothing
+    Yields why that was refused; empty when it was not. The session has its own niceness back afterwards.
+    """
+    if not value:
+        yield ""
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, value)
+        session_before = _renice_session(value)
+    except PermissionError as error:
+        yield str(error)
+        return
+    try:
+        yield ""
+    finally:
+        if session_before is not None:
+            _renice_session(session_before)
+
+
+@contextmanager
+def realtime(priority: int) -> Iterator[str]:
+    """Within this context the calling thread goes before all that has no such priority (SCHED_FIFO).
+
+    priority: 1 to 99; 0 changes nothing. Threads and processes that it starts do not inherit it.
+    Yields why that was refused; empty when it was not.
+    """
+    if not priority:
+        yield ""
+        return
+    if not hasattr(os, "sched_setscheduler"):
+        yield "this system has no such priority"
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except PermissionError as error:
+        yield str(error)
+        return
+    try:
+        yield ""
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
+def _renice_session(value: int) -> int | None:
+    """Give the session a niceness; the one it had, or None where sessions are not weighed."""
+    try:
+        before = int(AUTOGROUP.read_text().rsplit(maxsplit=1)[-1])
+    except (FileNotFoundError, ValueError):  # not this kernel
+        return None
+    while True:
+        try:
+            AUTOGROUP.write_text(str(value))
+        except BlockingIOError:  # Linux lets only one session do so in 0.1 s
+            time.sleep(0.1)
+        else:
+            return before
