@@ -108,6 +108,8 @@ def main() -> None:
     """The watchdog's end: watch, and bring the arm home if need be."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # a service manager means the actor; this one ends after it
+    # An actor may go before all others on its machine; this one has seconds of loading to do, and time.
+    os.setpriority(os.PRIO_PROCESS, 0, max(0, os.getpriority(os.PRIO_PROCESS, 0)))
     orders = Orders.model_validate_json(sys.stdin.buffer.readline())
     logging.basicConfig(filename=orders.log, level=logging.INFO, format="%(asctime)s %(message)s")
     import lerobot.motors.feetech  # noqa: F401  # seconds that the arm would have to wait later
