@@ -6,7 +6,7 @@ import gc
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from rich.console import Console
@@ -18,19 +18,17 @@ from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from actor.loop import ControlLoop
 from actor.settings import LoopSettings, start_seed
 from console import priority
+from console.arm import opened_arm
 from console.link_lines import LinkLines
 from console.presets import load_settings
-from console.run_folder import REFERENCE_FOLDER, SPOOL_FILE, TIMING_FILE, WATCHDOG_LOG_FILE
+from console.run_folder import REFERENCE_FOLDER, SPOOL_FILE, TIMING_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from policy.encoder import load_encoder
 from policy.network import PolicySpec
-from robot.cameras.contact_sheet import write_contact_sheet
 from robot.cameras.drift import Finding, Severity
-from robot.env import ArmEnv, make_env
 from robot.errors import ArmFault
 from robot.safety.emergency import EmergencyStop
-from robot.watchdog import Watchdog
 from teleop.scripted import ScriptedOperator
 
 
@@ -86,7 +84,7 @@ def _drive(
     )
     link.prepare_snapshots(policy.prepare)
     seed = start_seed(settings.seed, link.progress.next_episode)
-    with _arm(settings, seed, emergency) as env, LinkLines(link, console):
+    with opened_arm(settings, seed, emergency) as env, LinkLines(link, console):
         loop = ControlLoop(
             env,
             settings.contract,
@@ -110,26 +108,6 @@ def _drive(
     if loop.timing.line():
         console.print(loop.timing.line(), highlight=False)
     (settings.folder / TIMING_FILE).write_text(json.dumps(loop.timing.summary(), indent=1) + "\n")
-
-
-@contextmanager
-def _arm(settings: Settings, seed: int, emergency: EmergencyStop) -> Iterator[ArmEnv]:
-    """The arm; parked and let go on every way out, by the watchdog if this process dies or cannot."""
-    arm = settings.arm
-    with ExitStack() as stack:
-        watchdog = None
-        if arm.kind == "so101":
-            watchdog = stack.enter_context(
-                Watchdog(arm.watchdog, arm.so101, arm.motion, settings.folder / WATCHDOG_LOG_FILE)
-            )
-        env = make_env(settings.contract, arm, settings.task, seed, emergency)
-        try:
-            write_contact_sheet(settings.folder, env.arm.read().frames, settings.contract.cameras)
-            yield env
-        finally:
-            env.close()
-        if watchdog is not None:
-            watchdog.parked()
 
 
 @contextmanager

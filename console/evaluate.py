@@ -6,7 +6,8 @@ rolled back to.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, closing
+import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from actor.clock import Deadlines
 from actor.inference import Policy
+from actor.loop import RECOVERY_EVERY_S
+from console.arm import opened_arm
 from console.checkpoints import checkpoint_table, choose_checkpoint, require_checkpoints
 from console.errors import ConsoleError
 from console.evaluation_grid import Placement, conditions, make_grid, placements
@@ -31,7 +35,9 @@ from policy.encoder import load_encoder
 from policy.experience import Observation, Source
 from policy.snapshot import read_spec
 from robot.arm import Arm
-from robot.env import ArmEnv, make_env
+from robot.env import ArmEnv
+from robot.errors import ArmFault
+from robot.safety.emergency import EmergencyStop
 from robot.sim import Film, SimArm
 
 VIDEO_PX = 320
@@ -76,7 +82,8 @@ def evaluate(settings: Settings, console: Console) -> Evaluation:
     path = settings.folder / (settings.evaluation.checkpoint or POLICY_FILE)
     pictures: list[NDArray[np.uint8]] = []
     evaluation = _run_trials(path, settings, console, pictures)
-    write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
+    if pictures:
+        write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation.save(settings.folder)
     snapshot = path.read_bytes()
     for folder in list_checkpoints(settings.folder / CHECKPOINTS):
@@ -121,16 +128,16 @@ def _run_trials(
     """All trials of the grid, with deterministic actions. pictures: gets those of the video; None films nothing."""
     torch.set_num_threads(1)
     policy, updates = load_policy(path, settings)
-    env = make_env(settings.contract, settings.arm, settings.task, settings.seed)
     grid = list(placements(settings))
     filmed = set(np.linspace(0, len(grid) - 1, min(VIDEO_TRIALS, len(grid))).astype(int).tolist())
     trials: list[Trial] = []
-    with closing(env), _film(env.arm) as film:
+    with opened_arm(settings, settings.seed, EmergencyStop()) as env, _film(env.arm) as film:
+        deadlines = None if isinstance(env.arm, SimArm) else Deadlines(settings.contract.control_hz)
         for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
             camera_man = None
-            if pictures is not None and index in filmed:
+            if film is not None and pictures is not None and index in filmed:
                 camera_man = _CameraMan(film, settings, pictures)
-            trials.append(_run_trial(env, policy, placement, settings, camera_man))
+            trials.append(_sound_trial(env, policy, placement, settings, deadlines, camera_man, console))
     return Evaluation(
         trials=tuple(trials),
         grid=make_grid(settings),
@@ -161,17 +168,51 @@ def load_policy(path: Path, settings: Settings) -> tuple[Policy, int]:
     return policy, policy.load_snapshot(data)
 
 
-def _film(arm: Arm) -> AbstractContextManager[Film]:
-    if not isinstance(arm, SimArm):
-        raise ConsoleError(f"video: got {type(arm).__name__}, only the simulated arm can be filmed from outside")
-    return arm.filming(VIDEO_PX)
+def _film(arm: Arm) -> AbstractContextManager[Film | None]:
+    """Pictures for the video; a real arm cannot be filmed from outside."""
+    return arm.filming(VIDEO_PX) if isinstance(arm, SimArm) else nullcontext()
+
+
+def _sound_trial(
+    env: ArmEnv,
+    policy: Policy,
+    placement: Placement,
+    settings: Settings,
+    deadlines: Deadlines | None,
+    camera_man: _CameraMan | None,
+    console: Console,
+) -> Trial:
+    """One trial; anew where a fault of the arm has spoilt it, once the arm is sound again."""
+    while True:
+        try:
+            return _run_trial(env, policy, placement, settings, deadlines, camera_man)
+        except ArmFault as fault:
+            console.print(f"this trial is made anew: {fault}", style="red", markup=False, highlight=False)
+        told = ""
+        while True:
+            try:
+                env.recover()
+                break
+            except ArmFault as fault:
+                if str(fault) != told:
+                    console.print(str(fault), style="red", markup=False, highlight=False)
+                    told = str(fault)
+                time.sleep(RECOVERY_EVERY_S)
 
 
 def _run_trial(
-    env: ArmEnv, policy: Policy, placement: Placement, settings: Settings, camera_man: _CameraMan | None
+    env: ArmEnv,
+    policy: Policy,
+    placement: Placement,
+    settings: Settings,
+    deadlines: Deadlines | None,
+    camera_man: _CameraMan | None,
 ) -> Trial:
+    """deadlines: those of a world that does not wait; None for a simulated one."""
     generator = torch.Generator()  # deterministic actions draw nothing from it
     seen, info = env.reset(options={"start": placement.start})
+    if deadlines is not None:
+        deadlines.start()
     steps, ended = 0, False
     while not ended:
         observation = Observation(
@@ -180,7 +221,10 @@ def _run_trial(
             info["sim_only"],
         )
         action = policy.select_action(observation, True, generator)
-        seen, _, terminated, truncated, info = env.step(action)
+        env.act(action)
+        if deadlines is not None:
+            deadlines.wait()
+        seen, _, terminated, truncated, info = env.observe()
         steps += 1
         ended = terminated or truncated
         if camera_man is not None:

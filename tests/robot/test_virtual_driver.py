@@ -133,7 +133,7 @@ def test_the_arm_touches_what_lies_on_the_desk(virtual: Remote, follower: SO101F
 def test_an_arm_that_is_let_go_of_falls(virtual: Remote, follower: SO101Follower) -> None:
     follower.send_action({"shoulder_lift.pos": 0.0, "elbow_flex.pos": 0.0})
     eventually(lambda: abs(true_deg(virtual, "follower")["shoulder_lift"]) < 1)
-    follower.bus.disable_torque()
+    follower.bus.disable_torque(num_retry=5)
     eventually(lambda: true_deg(virtual, "follower")["shoulder_lift"] > 10)
 
 
@@ -153,23 +153,23 @@ def test_the_leader_is_read_while_a_hand_moves_it(virtual: Remote, leader: SO101
 
 
 def test_a_hand_cannot_move_what_a_motor_holds(virtual: Remote, leader: SO101Leader) -> None:
-    leader.enable_torque()
+    leader.enable_torque(num_retry=5)
     virtual.tell(MoveHand(joint_rad={"shoulder_pan": 1.0, "gripper": 1.0}, speed_rad_s=20))
     time.sleep(0.2)
     assert leader.get_action()["shoulder_pan.pos"] == pytest.approx(0.0, abs=0.2)
-    leader.disable_torque()
+    leader.disable_torque(num_retry=5)
     eventually(lambda: leader.get_action()["shoulder_pan.pos"] == pytest.approx(57.3, abs=0.2))
 
 
 def test_the_leader_goes_to_its_goal_with_torque(leader: SO101Leader) -> None:
-    leader.enable_torque()
+    leader.enable_torque(num_retry=5)
     leader.send_feedback({"wrist_roll.pos": -90.0, "gripper.pos": 80.0})
     eventually(lambda: leader.get_action()["wrist_roll.pos"] == pytest.approx(-90.0, abs=0.2))
     eventually(lambda: leader.get_action()["gripper.pos"] == pytest.approx(80.0, abs=0.2))
 
 
 def test_a_homing_that_was_not_kept_is_gone_with_the_power(virtual: Remote, bus: FeetechMotorsBus) -> None:
-    bus.disable_torque()  # opens the lock
+    bus.disable_torque(num_retry=5)  # opens the lock
     kept = bus.read_calibration()["elbow_flex"].homing_offset
     bus.write("Lock", "elbow_flex", 1, num_retry=5)
     bus.write("Homing_Offset", "elbow_flex", -123, num_retry=5)
