@@ -40,6 +40,7 @@ from learner.replay_layout import EncodedStep  # noqa: E402
 from learner.sac import Sac, use_matmul  # noqa: E402
 from learner.settings import LearnerSettings  # noqa: E402
 from policy.encoder import Encoder, load_encoder  # noqa: E402
+from policy.settings import EncoderSettings  # noqa: E402
 from policy.snapshot import pack_snapshot  # noqa: E402
 
 REFERENCE = "on-the-fly"
@@ -53,6 +54,8 @@ class Settings:
     """Experience store; only read."""
     preset: str = "fast"
     """Preset of the learner."""
+    encoder: str = ""
+    """Source of the encoder, such as `random:0`, half as wide and four times as fast; empty is the preset's."""
     views: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of stored views to try, beside fresh crops."""
     seeds: int = 3
@@ -92,6 +95,12 @@ def learner_settings(preset: str, views: int | None) -> LearnerSettings:
     learner = load_preset(ProjectSettings, preset).learner
     change: dict[str, Any] = {"augmentation": REFERENCE} if views is None else {"views": views}
     return learner.model_copy(update={"features": learner.features.model_copy(update=change)})
+
+
+def encoder_settings(settings: Settings) -> EncoderSettings:
+    """The preset's encoder, or another source of one."""
+    encoder = load_preset(ProjectSettings, settings.preset).learner.encoder
+    return encoder.model_copy(update={"source": settings.encoder}) if settings.encoder else encoder
 
 
 def measure(settings: Settings, encoder: Encoder, console: Console) -> dict[str, Any]:
@@ -166,7 +175,9 @@ def _evaluate(sac: Sac, offline: Offline, settings: Settings) -> Evaluation:
     """The policy alone in the simulation, on the preset's grid."""
     with tempfile.TemporaryDirectory(prefix="nudge-bench-") as folder:
         (Path(folder) / POLICY).write_bytes(pack_snapshot(sac.policy, offline.reduction, sac.updates))
-        return evaluate_checkpoint(Path(folder), load_preset(ProjectSettings, settings.preset), Console(quiet=True))
+        project = load_preset(ProjectSettings, settings.preset)
+        learner = project.learner.model_copy(update={"encoder": encoder_settings(settings)})
+        return evaluate_checkpoint(Path(folder), project.model_copy(update={"learner": learner}), Console(quiet=True))
 
 
 def _examine(sac: Sac, exams: Mapping[str, Batch]) -> Mapping[str, float]:
@@ -243,7 +254,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # this and the next line as `learner.trainer.Trainer.run` does
     use_matmul(learner.sac.matmul, torch.device("cpu"))
-    measured = measure(settings, load_encoder(learner.encoder), console)
+    measured = measure(settings, load_encoder(encoder_settings(settings)), console)
     console.print(table(measured))
     if settings.json:
         print(json.dumps(measured))

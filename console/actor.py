@@ -26,6 +26,7 @@ from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from policy.encoder import load_encoder
 from policy.network import PolicySpec
+from robot.cameras.contact_sheet import write_contact_sheet
 from robot.cameras.drift import Finding, Severity
 from robot.errors import ArmFault
 from robot.safety.emergency import EmergencyStop
@@ -85,6 +86,7 @@ def _drive(
     link.prepare_snapshots(policy.prepare)
     seed = start_seed(settings.seed, link.progress.next_episode)
     with opened_arm(settings, seed, emergency) as env, LinkLines(link, console):
+        write_contact_sheet(settings.folder, env.arm.read().frames, settings.contract.cameras)
         loop = ControlLoop(
             env,
             settings.contract,

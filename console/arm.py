@@ -1,4 +1,4 @@
-"""The arm as a verb drives it: a contact sheet at the start, and rest at the end whatever happens."""
+"""The arm as a verb drives it: at rest in the end, whatever happens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 
 from console.run_folder import WATCHDOG_LOG_FILE
 from console.settings import Settings
-from robot.cameras.contact_sheet import write_contact_sheet
 from robot.env import ArmEnv, make_env
 from robot.safety.emergency import EmergencyStop
 from robot.watchdog import Watchdog
@@ -28,7 +27,6 @@ def opened_arm(settings: Settings, seed: int, emergency: EmergencyStop) -> Itera
             )
         env = make_env(settings.contract, arm, settings.task, seed, emergency)
         try:
-            write_contact_sheet(settings.folder, env.arm.read().frames, settings.contract.cameras)
             yield env
         finally:
             env.close()
