@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 
-def test_imports_point_one_way(capsys: pytest.CaptureFixture[str]) -> None:
-    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_imports_point_one_way() -> None:
+    # In a process of its own: it silences every logger that is there.
+    linter = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(linter, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_import_rule_knows_every_room() -> None:

@@ -102,6 +102,7 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
 PAPER = (
     *("--loop.max-env-steps", "180", "--evaluation.columns", "1", "--evaluation.yaws", "1"),
     *("--learner.features.views", "2", "--learner.sac.batch-size", "32"),
+    *("--learner.trainer.online-steps-before-training", "20"),
 )
 
 

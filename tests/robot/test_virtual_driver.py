@@ -153,16 +153,16 @@ def test_the_leader_is_read_while_a_hand_moves_it(virtual: Remote, leader: SO101
 
 
 def test_a_hand_cannot_move_what_a_motor_holds(virtual: Remote, leader: SO101Leader) -> None:
-    leader.enable_torque(num_retry=5)
+    leader.bus.enable_torque(num_retry=5)
     virtual.tell(MoveHand(joint_rad={"shoulder_pan": 1.0, "gripper": 1.0}, speed_rad_s=20))
     time.sleep(0.2)
     assert leader.get_action()["shoulder_pan.pos"] == pytest.approx(0.0, abs=0.2)
-    leader.disable_torque(num_retry=5)
+    leader.bus.disable_torque(num_retry=5)
     eventually(lambda: leader.get_action()["shoulder_pan.pos"] == pytest.approx(57.3, abs=0.2))
 
 
 def test_the_leader_goes_to_its_goal_with_torque(leader: SO101Leader) -> None:
-    leader.enable_torque(num_retry=5)
+    leader.bus.enable_torque(num_retry=5)
     leader.send_feedback({"wrist_roll.pos": -90.0, "gripper.pos": 80.0})
     eventually(lambda: leader.get_action()["wrist_roll.pos"] == pytest.approx(-90.0, abs=0.2))
     eventually(lambda: leader.get_action()["gripper.pos"] == pytest.approx(80.0, abs=0.2))
