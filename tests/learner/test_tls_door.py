@@ -158,7 +158,7 @@ def test_a_peer_is_refused_with_address_and_cause_once_and_counted_later(
         for _ in range(3):
             knock(made.port, keys)
         eventually(lambda: len(warnings(caplog)) > 0)
-        eventually(lambda: not made._connections)
+        eventually(lambda: [since for _, since in made._refusals._seen.values()] == [2])  # the other two
         (line,) = warnings(caplog)
         assert line.startswith(f"refused {ELSEWHERE} (UNAUTHENTICATED): no TLS with this peer: it")
         assert cause in line
