@@ -117,7 +117,9 @@ def test_calls_without_their_request_hold_up_nobody_and_end(tmp_path: Path, meth
         with channel_to(learner.port) as other:
             eventually(lambda: answers(lambda: pb_grpc.LearnerStub(other).Hello(hello(A), timeout=SOON_S)))
         codes = [call.code() for call in calls]  # waits for the end of each
-        assert set(codes) <= {grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        # Some a busy server's transport turns away before anybody has looked at them.
+        ends = {grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
+        assert set(codes) <= ends, [call.details() for call in calls]
         assert grpc.StatusCode.CANCELLED in codes
         stop.set()
 

@@ -277,9 +277,9 @@ class TestAccidents:
             before = true_rad(virtual)
             virtual.tell(Plug(plugged_in=True))
             arm.recover()
-            assert arm.read().joint_rad == pytest.approx(before, abs=0.02)
+            assert arm.read().joint_rad == pytest.approx(before, abs=0.04)  # it may not have come to rest
             goals = arm.bus.fetch(["Goal_Position"])["Goal_Position"]
-            assert arm._scale.radians(goals) == pytest.approx(before, abs=0.02)
+            assert arm._scale.radians(goals) == pytest.approx(before, abs=0.04)
 
     def test_an_arm_that_fell_while_it_was_away_is_stiffened_where_it_fell_to(self, virtual: Remote) -> None:
         with driven(virtual) as arm:
