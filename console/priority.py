@@ -62,9 +62,8 @@ def realtime(priority: int) -> Iterator[str]:
 
 def _renice_session(value: int) -> int | None:
     """Give the session a niceness; the one it had, or None where sessions are not weighed."""
-    try:
-        before = int(AUTOGROUP.read_text().rsplit(maxsplit=1)[-1])
-    except (FileNotFoundError, ValueError):  # not this kernel
+    before = _session_niceness()
+    if before is None:
         return None
     while True:
         try:
@@ -73,3 +72,12 @@ def _renice_session(value: int) -> int | None:
             time.sleep(0.1)
         else:
             return before
+
+
+def _session_niceness() -> int | None:
+    """Linux writes "/autogroup-12 nice 0", and nothing at all for a process that belongs to no session's group."""
+    try:
+        told = AUTOGROUP.read_text()
+    except FileNotFoundError:  # another kernel
+        return None
+    return int(told.split()[-1]) if told else None

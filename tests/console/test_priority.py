@@ -65,14 +65,27 @@ def test_the_realtime_priority_is_this_threads_alone_and_ends() -> None:
 @pytest.mark.parametrize("asked", ["niceness(-5)", "realtime(3)"])
 def test_what_is_refused_is_said_and_changes_nothing(asked: str) -> None:
     script = f"""
+        before = os.getpriority(os.PRIO_PROCESS, 0)
         with {asked} as refused:
             print(refused)
-            print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) == os.SCHED_OTHER)
+            print(os.getpriority(os.PRIO_PROCESS, 0) == before, os.sched_getscheduler(0) == os.SCHED_OTHER)
     """
     printed = run(script, privileged=False)
     assert "not permitted" in printed or "Permission denied" in printed
-    assert printed.endswith("0 True")
+    assert printed.endswith("True True")
 
 
 def test_nothing_asked_for_is_nothing_done() -> None:
     assert run("with niceness(0) as no, realtime(0) as none: print(repr(no), repr(none))") == "'' ''"
+
+
+def test_a_process_of_no_sessions_group_has_its_own_niceness_alone(tmp_path: Path) -> None:
+    """Linux has nothing to say in the file of a process that was there before the sessions were weighed."""
+    (tmp_path / "autogroup").touch()
+    script = f"""
+        import console.priority
+        console.priority.AUTOGROUP = Path({str(tmp_path / "autogroup")!r})
+        with niceness(19) as refused:
+            print(repr(refused), os.getpriority(os.PRIO_PROCESS, 0))
+    """
+    assert run(script) == "'' 19"
