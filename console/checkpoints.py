@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +19,7 @@ from console.errors import ConsoleError
 from console.presets import parse_options
 from console.run_folder import POLICY_FILE, STORE_FILE, VIDEO_FILE
 from console.statistics import wilson_interval
+from console.subverbs import run_subverb
 from learner.checkpoint_folder import CHECKPOINTS, META, POLICY, list_checkpoints, updates_of
 from learner.disk import write_atomically
 from learner.evaluations import EVALUATION_FILE, best_checkpoint, read_evaluations
@@ -89,15 +88,7 @@ class CheckpointFigures:
 
 def main(argv: list[str]) -> int:
     """Run one of the verbs; returns the exit status."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0 if argv else 2
-    if argv[0] not in _VERBS:
-        close = difflib.get_close_matches(argv[0], _VERBS, n=1)
-        meant = f"Did you mean `nudge checkpoint {close[0]}`?" if close else f"There are: {', '.join(_VERBS)}."
-        print(f"nudge: checkpoint has no verb {argv[0]!r}. {meant}", file=sys.stderr)
-        return 2
-    return _VERBS[argv[0]](argv[1:])
+    return run_subverb("checkpoint", argv, _VERBS, USAGE)
 
 
 def show(argv: list[str]) -> int:

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from rich.text import Text
 from console.doctor_findings import Finding, Level, worst
 from console.errors import ConsoleError
 from console.main import DISTRIBUTION
+from console.page import page_template
 from console.run_folder import DOCTOR_FILE
 from console.run_report import machine
 from console.settings import Settings
@@ -132,15 +132,8 @@ def save(found: Diagnosis) -> Path:
 
 def render(found: Diagnosis) -> str:
     """The page: one HTML document that needs no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sheet = None if found.sheet is None else base64.b64encode(found.sheet).decode()
-    return environment.get_template("doctor.html.j2").render(
+    return page_template("doctor.html.j2").render(
         found=found,
         settings=found.settings,
         marks={level: mark for level, (mark, _) in MARKS.items()},

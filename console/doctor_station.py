@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actor.clock import Deadlines
-from console.run_folder import WATCHDOG_LOG_FILE
+from console.arm import at_rest_afterwards
 from console.settings import Settings
 from robot.arm import Arm, ArmReading, JointBus
 from robot.cameras import CameraSet
@@ -20,7 +20,6 @@ from robot.motions import SAFE_RAD
 from robot.safety.emergency import EmergencyStop
 from robot.sim import SimArm
 from robot.task import CUBE_STATE, CubePose
-from robot.watchdog import Watchdog
 
 Vector = NDArray[np.float64]
 
@@ -42,29 +41,26 @@ class Station:
         self.wait()
         return self.env.observe()[0]
 
+    def close(self) -> None:
+        """Park, let go, free the devices."""
+        self.env.close()
+
     def wait(self) -> None:
         """Let the period pass; a simulated arm has done so."""
         if self.deadlines is not None:
             self.deadlines.wait()
 
 
-@contextmanager
-def connected(settings: Settings, cameras: Mapping[str, CameraSet], emergency: EmergencyStop) -> Iterator[Station]:
+def connected(
+    settings: Settings, cameras: Mapping[str, CameraSet], emergency: EmergencyStop
+) -> AbstractContextManager[Station]:
     """The arm, stiff where it stands; parked and let go on every way out, by the watchdog if this process dies."""
-    with ExitStack() as stack:
-        watchdog = None
-        if settings.arm.kind == "so101":
-            arm = settings.arm
-            settings.folder.mkdir(parents=True, exist_ok=True)
-            log = settings.folder / WATCHDOG_LOG_FILE
-            watchdog = stack.enter_context(Watchdog(arm.watchdog, arm.so101, arm.motion, log))
-        opened, bus, deadlines = _open(settings, cameras, emergency)
-        try:
-            yield Station(_environment(settings, opened, emergency), bus, deadlines)
-        finally:
-            opened.close()
-        if watchdog is not None:
-            watchdog.parked()
+    return at_rest_afterwards(settings, lambda: _station(settings, cameras, emergency))
+
+
+def _station(settings: Settings, cameras: Mapping[str, CameraSet], emergency: EmergencyStop) -> Station:
+    arm, bus, deadlines = _open(settings, cameras, emergency)
+    return Station(_environment(settings, arm, emergency), bus, deadlines)
 
 
 def _open(

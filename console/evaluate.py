@@ -6,7 +6,7 @@ rolled back to.
 
 from __future__ import annotations
 
-import time
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,13 @@ from rich.progress import track
 
 from actor.clock import Deadlines
 from actor.inference import Policy
-from actor.loop import RECOVERY_EVERY_S
+from actor.recovery import wait_until_sound
 from console.arm import opened_arm
 from console.checkpoints import checkpoint_table, choose_checkpoint, require_checkpoints
 from console.errors import ConsoleError
 from console.evaluation_grid import Placement, conditions, make_grid, placements
 from console.presets import load_settings
+from console.punctuality import asked_niceness
 from console.report_data import Evaluation, Trial
 from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
@@ -131,13 +132,17 @@ def _run_trials(
     grid = list(placements(settings))
     filmed = set(np.linspace(0, len(grid) - 1, min(VIDEO_TRIALS, len(grid))).astype(int).tolist())
     trials: list[Trial] = []
-    with opened_arm(settings, settings.seed, EmergencyStop()) as env, _film(env.arm) as film:
-        deadlines = None if isinstance(env.arm, SimArm) else Deadlines(settings.contract.control_hz)
+    with (
+        asked_niceness(settings.loop, console),
+        opened_arm(settings, settings.seed, EmergencyStop()) as env,
+        _film(env.arm) as film,
+    ):
+        bench = _Bench(env, policy, settings, console)
         for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
             camera_man = None
             if film is not None and pictures is not None and index in filmed:
                 camera_man = _CameraMan(film, settings, pictures)
-            trials.append(_sound_trial(env, policy, placement, settings, deadlines, camera_man, console))
+            trials.append(bench.sound_trial(placement, camera_man))
     return Evaluation(
         trials=tuple(trials),
         grid=make_grid(settings),
@@ -173,70 +178,55 @@ def _film(arm: Arm) -> AbstractContextManager[Film | None]:
     return arm.filming(VIDEO_PX) if isinstance(arm, SimArm) else nullcontext()
 
 
-def _sound_trial(
-    env: ArmEnv,
-    policy: Policy,
-    placement: Placement,
-    settings: Settings,
-    deadlines: Deadlines | None,
-    camera_man: _CameraMan | None,
-    console: Console,
-) -> Trial:
-    """One trial; anew where a fault of the arm has spoilt it, once the arm is sound again."""
-    while True:
-        try:
-            return _run_trial(env, policy, placement, settings, deadlines, camera_man)
-        except ArmFault as fault:
-            console.print(f"this trial is made anew: {fault}", style="red", markup=False, highlight=False)
-        told = ""
+class _Bench:
+    """A policy on an arm, trial after trial; in real time where the world does not wait."""
+
+    def __init__(self, env: ArmEnv, policy: Policy, settings: Settings, console: Console) -> None:
+        self._env, self._policy, self._settings, self._console = env, policy, settings, console
+        self._deadlines = None if isinstance(env.arm, SimArm) else Deadlines(settings.contract.control_hz)
+
+    def sound_trial(self, placement: Placement, camera_man: _CameraMan | None) -> Trial:
+        """One trial; anew where a fault of the arm has spoilt it, once the arm is sound again. Ctrl+C ends the wait."""
         while True:
             try:
-                env.recover()
-                break
+                return self._trial(placement, camera_man)
             except ArmFault as fault:
-                if str(fault) != told:
-                    console.print(str(fault), style="red", markup=False, highlight=False)
-                    told = str(fault)
-                time.sleep(RECOVERY_EVERY_S)
+                wait_until_sound(self._env, fault, self._tell, threading.Event())
+                self._console.print("the arm is sound; this trial is made anew", style="green")
 
+    def _tell(self, fault: ArmFault) -> None:
+        self._console.print(str(fault), style="red", markup=False, highlight=False, soft_wrap=True)
 
-def _run_trial(
-    env: ArmEnv,
-    policy: Policy,
-    placement: Placement,
-    settings: Settings,
-    deadlines: Deadlines | None,
-    camera_man: _CameraMan | None,
-) -> Trial:
-    """deadlines: those of a world that does not wait; None for a simulated one."""
-    generator = torch.Generator()  # deterministic actions draw nothing from it
-    seen, info = env.reset(options={"start": placement.start})
-    if deadlines is not None:
-        deadlines.start()
-    steps, ended = 0, False
-    while not ended:
-        observation = Observation(
-            {camera.name: seen[camera.name] for camera in settings.contract.cameras},
-            seen["proprioception"],
-            info["sim_only"],
-        )
-        action = policy.select_action(observation, True, generator)
-        env.act(action)
+    def _trial(self, placement: Placement, camera_man: _CameraMan | None) -> Trial:
+        env, settings, deadlines = self._env, self._settings, self._deadlines
+        generator = torch.Generator()  # deterministic actions draw nothing from it
+        seen, info = env.reset(options={"start": placement.start})
         if deadlines is not None:
-            deadlines.wait()
-        seen, _, terminated, truncated, info = env.observe()
-        steps += 1
-        ended = terminated or truncated
-        if camera_man is not None:
-            camera_man.shoot(placement, steps, success=bool(info["success"]))
-    cube = placement.start.cube
-    return Trial(
-        row=placement.row,
-        column=placement.column,
-        cube_x_m=cube.x_m,
-        cube_y_m=cube.y_m,
-        cube_yaw_rad=cube.yaw_rad,
-        success=bool(info["success"]),
-        steps=steps,
-        robot_time_s=steps / settings.contract.control_hz,
-    )
+            deadlines.start()
+        steps, ended = 0, False
+        while not ended:
+            observation = Observation(
+                {camera.name: seen[camera.name] for camera in settings.contract.cameras},
+                seen["proprioception"],
+                info["sim_only"],
+            )
+            action = self._policy.select_action(observation, True, generator)
+            env.act(action)
+            if deadlines is not None:
+                deadlines.wait()
+            seen, _, terminated, truncated, info = env.observe()
+            steps += 1
+            ended = terminated or truncated
+            if camera_man is not None:
+                camera_man.shoot(placement, steps, success=bool(info["success"]))
+        cube = placement.start.cube
+        return Trial(
+            row=placement.row,
+            column=placement.column,
+            cube_x_m=cube.x_m,
+            cube_y_m=cube.y_m,
+            cube_yaw_rad=cube.yaw_rad,
+            success=bool(info["success"]),
+            steps=steps,
+            robot_time_s=steps / settings.contract.control_hz,
+        )

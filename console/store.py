@@ -5,9 +5,7 @@ All but `prune` work while the learner runs, and change nothing.
 
 from __future__ import annotations
 
-import difflib
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +20,7 @@ from console.errors import ConsoleError
 from console.presets import parse_options
 from console.run_folder import STORE_FILE
 from console.store_info import SESSION_DIGITS, info_tables, read_info
+from console.subverbs import run_subverb
 from learner.store import StoreReader, lock_store
 from learner.store_copy import export_store
 from learner.store_prune import prune_store
@@ -82,15 +81,7 @@ class PruneOptions(StoreOptions):
 
 def main(argv: list[str]) -> int:
     """Run one of the verbs; returns the exit status."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0 if argv else 2
-    if argv[0] not in _VERBS:
-        close = difflib.get_close_matches(argv[0], _VERBS, n=1)
-        meant = f"Did you mean `nudge store {close[0]}`?" if close else f"There are: {', '.join(_VERBS)}."
-        print(f"nudge: store has no verb {argv[0]!r}. {meant}", file=sys.stderr)
-        return 2
-    return _VERBS[argv[0]](argv[1:])
+    return run_subverb("store", argv, _VERBS, USAGE)
 
 
 def info(argv: list[str]) -> int:

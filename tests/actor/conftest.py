@@ -9,8 +9,9 @@ import pytest
 
 from learner.publisher import PolicyPublisher
 from learner.store import ExperienceStore
-from links import CONTRACT, Bench, free_port
+from links import Bench, free_port
 from nudge.v1 import learner_pb2 as pb
+from tiny import CONTRACT
 
 
 @pytest.fixture

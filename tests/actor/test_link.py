@@ -29,11 +29,12 @@ from actor.link import (
     SpoolFull,
 )
 from learner.store import ExperienceStore
-from links import CONTRACT, SIZE, SOON_S, Bench, step
+from links import SOON_S, Bench, step
 from nudge.v1 import learner_pb2 as pb
 from nudge.v1 import learner_pb2_grpc as pb_grpc
 from policy.errors import InvalidExperience
 from policy.experience import StepId
+from tiny import CONTRACT, SIZE
 from waiting import eventually
 
 # For processes that import `links`.

@@ -12,9 +12,10 @@ from actor.link import (
     OtherLearner,
 )
 from learner.store import ExperienceStore
-from links import CONTRACT, SOON_S, Bench, step
+from links import SOON_S, Bench, step
 from policy.contract import Contract
 from policy.errors import ContractMismatch
+from tiny import CONTRACT
 from waiting import eventually
 
 

@@ -27,28 +27,14 @@ from learner.service_settings import ServiceSettings
 from learner.store import ExperienceStore
 from nudge.v1 import learner_pb2 as pb
 from nudge.v1 import learner_pb2_grpc as pb_grpc
-from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
+from policy.contract import Contract
 from policy.experience import Observation, Source, Step, StepId
 from policy.wire import MAX_CHUNK_BYTES, PROTOCOL_VERSION, SESSION_METADATA, pack_step
+from tiny import CONTRACT, SIZE
 
-SIZE = 8
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 SOON_S = 10.0  # far more than anything here takes
 eventually = partial(waiting.eventually, within_s=SOON_S)
-
-CAMERA = Camera(
-    name="wrist",
-    native_height_px=SIZE,
-    native_width_px=SIZE,
-    crop=Crop(top=0, left=0, height=SIZE, width=SIZE),
-    size_px=SIZE,
-)
-CONTRACT = Contract(
-    cameras=(CAMERA,),
-    proprioception=(Dimension(name="pan", unit="rad", low=-2, high=2),),
-    action=(ActionDimension(name="x", unit="m", scale=0.02),),
-    control_hz=10,
-)
 
 
 def step(session: str, episode: int, index: int) -> pb.Step:

@@ -27,7 +27,7 @@ from robot.so101.errors import CalibrationRefused
 from robot.task import CubePose, Start
 from robot.virtual.commands import CameraTrouble, Command, Heat, Overload, Plug, Power, Silence, State, Supply, Wire
 from robot.virtual.control import Remote
-from virtual_arm import BRISK, driven, driver_settings, torque_of, true_rad
+from virtual_arm import BRISK, driven, driver_settings, stands_still, torque_of, true_rad
 
 eventually = partial(waiting.eventually, within_s=30.0)
 ALL = list(JOINT_NAMES)
@@ -268,6 +268,7 @@ class TestAccidents:
             turned = REST_RAD + np.array([0.3, 0, 0, 0, 0, 0.3])
             arm.command(turned)
             eventually(lambda: true_rad(virtual)[[0, 5]] == pytest.approx(turned[[0, 5]], abs=0.01))
+            eventually(lambda: stands_still(virtual))  # not on its way through the goal, and beyond
             virtual.tell(Plug(plugged_in=False))
             with pytest.raises(BusLost, match="check the USB cable"):
                 arm.read()
@@ -277,9 +278,9 @@ class TestAccidents:
             before = true_rad(virtual)
             virtual.tell(Plug(plugged_in=True))
             arm.recover()
-            assert arm.read().joint_rad == pytest.approx(before, abs=0.04)  # it may not have come to rest
+            assert arm.read().joint_rad == pytest.approx(before, abs=0.02)
             goals = arm.bus.fetch(["Goal_Position"])["Goal_Position"]
-            assert arm._scale.radians(goals) == pytest.approx(before, abs=0.04)
+            assert arm._scale.radians(goals) == pytest.approx(before, abs=0.02)
 
     def test_an_arm_that_fell_while_it_was_away_is_stiffened_where_it_fell_to(self, virtual: Remote) -> None:
         with driven(virtual) as arm:

@@ -18,32 +18,11 @@ from learner.service import LearnerServer
 from learner.service_settings import ServiceSettings
 from learner.store import ExperienceStore
 from nudge.v1 import learner_pb2 as pb
-from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
+from policy.contract import Contract
 from policy.experience import Observation, Source, Step, StepId
-
-SIZE = 8
-
+from tiny import CONTRACT, SIZE
 
 SOON_S = 20.0  # far more than anything here takes
-
-
-CAMERA = Camera(
-    name="wrist",
-    native_height_px=SIZE,
-    native_width_px=SIZE,
-    crop=Crop(top=0, left=0, height=SIZE, width=SIZE),
-    size_px=SIZE,
-)
-
-
-CONTRACT = Contract(
-    cameras=(CAMERA,),
-    proprioception=(Dimension(name="pan", unit="rad", low=-2, high=2),),
-    action=(ActionDimension(name="x", unit="m", scale=0.02),),
-    control_hz=10,
-)
-
-
 SEEN = Observation({"wrist": np.zeros((SIZE, SIZE, 3), np.uint8)}, np.zeros(1, np.float32), np.zeros(0, np.float32))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -63,6 +64,13 @@ def true_rad(virtual: Remote) -> NDArray[np.float64]:
     """Joint angles (6,) of the follower as MuJoCo has them."""
     joints = virtual.tell(State())["arms"]["follower"]["joint_rad"]
     return np.array([joints[name] for name in JOINT_NAMES])
+
+
+def stands_still(virtual: Remote) -> bool:
+    """Whether no joint of the follower has turned for a while."""
+    before = true_rad(virtual)
+    time.sleep(0.2)
+    return bool(np.abs(true_rad(virtual) - before).max() < 0.001)
 
 
 def torque_of(virtual: Remote) -> list[str]:

@@ -1,0 +1,22 @@
+"""Pages for people: one HTML document each that needs no network, from a template in `console/templates`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+
+def page_template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
+    """A template to render: what it shows is escaped, and what it names and is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    return environment.get_template(name)
