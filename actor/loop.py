@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from actor.camera_watch import CameraWatch
 from actor.clock import GapWatch
-from actor.episode import EpisodeOutcome, Made
+from actor.episode import EpisodeLog, EpisodeOutcome, Made
 from actor.errors import ActorError
-from actor.link_state import PauseCause
+from actor.patience import Patience
+from actor.recovery import wait_until_sound
 from actor.roles import ActingPolicy, Link, Onlooker
 from actor.settings import LoopSettings, start_seed
 from actor.timing import LoopTiming
@@ -22,9 +23,7 @@ from policy.contract import Contract
 from policy.experience import Observation, Source, Step, StepId
 from robot.env import ArmEnv, GymObservation
 from robot.errors import ArmFault
-from teleop.takeover import Operator, OperatorView, source_of
-
-RECOVERY_EVERY_S = 1.0  # between two looks whether a faulty arm is sound again
+from teleop.takeover import Control, Decision, Operator, OperatorView
 
 
 class ControlLoop:
@@ -54,8 +53,10 @@ class ControlLoop:
         self._env_steps = self._begun.env_steps
         self._seed = start_seed(seed, self._begun.next_episode)
         self._generator = torch.Generator().manual_seed(self._seed)
+        self._patience = Patience(link, settings)
         self._gaps = GapWatch(settings.max_gap_s)
         self._policy_version = 0
+        self._control: Control | None = None  # who was in control at the last tick
         self.timing = LoopTiming(contract.control_hz)
         self._measure = self.timing.stopwatch.measure
 
@@ -67,15 +68,15 @@ class ControlLoop:
     def run(self, stop: threading.Event) -> None:
         """Demonstrate, then train, until the budget is spent or `stop` is set."""
         demonstrated, episode = self._begun.demonstrations, self._begun.next_episode
-        while self._wait_while_paused(stop) and self._env_steps < self._settings.max_env_steps:
+        while self._patience.between_episodes(stop) and self._env_steps < self._settings.max_env_steps:
             demonstrating = demonstrated < self._settings.demo_episodes
             if not demonstrating and self._policy_version == 0 and not self._wait_for_policy(stop):
                 return
-            started = self._start(episode, stop)
+            started = self._start(episode, demonstrating, stop)
             if started is None:
                 return
             outcome = self._run_episode(episode, demonstrating, started, stop)
-            demonstrated += demonstrating and outcome.success
+            demonstrated += outcome.counts_as_demonstration
             episode += 1
             self._onlooker.episode_ended(outcome)
             for finding in self._cameras.findings():
@@ -83,24 +84,38 @@ class ControlLoop:
             if outcome.fault is not None:
                 self._wait_for_arm(outcome.fault, stop)
 
-    def _start(self, episode: int, stop: threading.Event) -> Observation | None:
+    def _start(self, episode: int, demonstrating: bool, stop: threading.Event) -> Observation | None:
         """Bring arm and cube to a start, again and again if a fault comes in between; None when stopped meanwhile."""
         seed = self._seed if episode == self._begun.next_episode else None
         while not stop.is_set():
             try:
                 with self._measure("reset"):
-                    seen, info = self._env.reset(seed=seed)
+                    seen = self._observation(*self._env.reset(seed=seed))
+                return self._once_the_operator_is_ready(seen, demonstrating, stop)
             except ArmFault as fault:
                 self._wait_for_arm(fault, stop)
-            else:
-                return self._observation(seen, info)
         return None
 
+    def _once_the_operator_is_ready(
+        self, seen: Observation, demonstrating: bool, stop: threading.Event
+    ) -> Observation | None:
+        """What is seen once the episode may begin, the arm standing at its start; None when stopped meanwhile."""
+        told = ""
+        while wish := self._operator.awaits(_view(seen), demonstrating=demonstrating):
+            if wish != told:
+                self._onlooker.operator_awaited(wish)
+                told = wish
+            if stop.wait(1 / self._contract.control_hz):
+                return None
+            seen = self._observation(*self._env.look())
+        return seen
+
     def _run_episode(
-        self, episode: int, demonstrating: bool, observation: Observation, stop: threading.Event
+        self, index: int, demonstrating: bool, observation: Observation, stop: threading.Event
     ) -> EpisodeOutcome:
         self._operator.begin_episode(demonstrating=demonstrating)
-        human_steps, number = 0, 0
+        log = EpisodeLog(self._contract, index, demonstrating=demonstrating)
+        self._control = None
         self.timing.begin_episode()
         self._gaps.start()
         while True:
@@ -108,13 +123,19 @@ class ControlLoop:
             self._swap_policy()
             observed = time.monotonic_ns(), time.time_ns()
             slept = self._settings.pace == "realtime" and self._gaps.slept()
-            action, source = self._hold(demonstrating) if slept else self._choose(observation, demonstrating)
+            decision = self._ask_operator(observation)
+            action, source = self._choose(observation, decision, demonstrating, slept=slept)
             self._env_steps += 1
-            made = self._make_step(action, observation, stop, slept=slept)
+            silent_s = decision.silent_s if demonstrating else 0.0
+            made = self._make_step(action, observation, stop, silent_s, slept=slept).judged(decision.verdict)
+            number = log.steps
+            log.add(observation, made, source)
+            if made.last and demonstrating:
+                made = made.refused(log.contradiction(made.after))
             with self._measure("record"):
                 self._link.send(
                     Step(
-                        id=StepId(self._link.session, episode, number),
+                        id=StepId(self._link.session, index, number),
                         observation=observation,
                         action=made.executed,
                         source=source,
@@ -124,26 +145,36 @@ class ControlLoop:
                         policy_version=self._policy_version,
                         monotonic_ns=observed[0],
                         wall_ns=observed[1],
-                        final=made.after if made.terminated or made.truncated else None,
+                        final=made.after if made.last else None,
+                        rejected=bool(made.rejected),
                     )
                 )
             self._cameras.see(observation.frames, demonstrating=demonstrating)
             observation = made.after
-            number += 1
-            human_steps += source is not Source.POLICY
-            if made.terminated or made.truncated:
-                break
-        return EpisodeOutcome(
-            episode, demonstrating, made.success, number, human_steps, self._env_steps, made.cut, made.fault
-        )
+            if made.last:
+                return log.outcome(made, self._env_steps)
+
+    def _ask_operator(self, observation: Observation) -> Decision:
+        """Who drives now; whoever watches is told when that is somebody else."""
+        decision = self._operator.poll(_view(observation))
+        if decision.control is not self._control:
+            self._control = decision.control
+            self._onlooker.control_changed(decision.control)
+        if decision.lost:
+            self._onlooker.device_lost(decision.lost)
+        return decision
 
     def _make_step(
-        self, action: NDArray[np.float32], before: Observation, stop: threading.Event, *, slept: bool
+        self, action: NDArray[np.float32], before: Observation, stop: threading.Event, silent_s: float, *, slept: bool
     ) -> Made:
-        """Act, let the period pass, and observe. slept: the world has moved on since `before` was seen."""
+        """Act, let the period pass, and observe.
+
+        silent_s: how long the device was silent that nobody but it can drive
+        slept: the world has moved on since `before` was seen
+        """
         try:
             with self._measure("act"):
-                self._env.act(action)
+                self._env.act(action, silent_s)
             self.timing.acted()
             slept = self._wait_for_period() or slept
             self.timing.observing()
@@ -173,29 +204,22 @@ class ControlLoop:
             return "stopped"
         if self._env_steps >= self._settings.max_env_steps:
             return "the step budget is spent"
-        pause = self._link.pause
-        if pause is None or not pause.cuts_episode or self._can_wait_in_tick(pause.cause):
-            return ""
-        return pause.cause.value
+        if self._operator.paused:
+            return "paused by the operator"
+        return self._patience.cut()
 
-    def _can_wait_in_tick(self, cause: PauseCause) -> bool:
-        """A simulated world stands still until the disk has caught up; a real one does not."""
-        return cause is PauseCause.QUEUE and self._settings.pace == "learner"
-
-    def _hold(self, demonstrating: bool) -> tuple[NDArray[np.float32], Source]:
-        """No motion: nobody has seen the world as it is now."""
-        return np.zeros(len(self._contract.action), np.float32), Source.DEMO if demonstrating else Source.POLICY
-
-    def _choose(self, observation: Observation, demonstrating: bool) -> tuple[NDArray[np.float32], Source]:
-        taken = self._operator.poll(OperatorView(observation.proprioception, observation.sim_only))
-        source = source_of(taken, demonstrating=demonstrating)
-        if taken is not None:
-            return taken, source
-        if demonstrating:
-            raise ActorError(
-                "demonstration: the operator's hands are off at a tick that nobody else drives; take over, or end the "
-                "demonstration"
-            )
+    def _choose(
+        self, observation: Observation, decision: Decision, demonstrating: bool, *, slept: bool
+    ) -> tuple[NDArray[np.float32], Source]:
+        """The action (A,), and whose it is. slept: nobody has seen the world as it is now, so the arm stands still."""
+        still = np.zeros(len(self._contract.action), np.float32)
+        if slept:
+            return still, Source.DEMO if demonstrating else Source.HOLD
+        source = decision.source(demonstrating=demonstrating)
+        if decision.action is not None:
+            return decision.action, source
+        if source is not Source.POLICY:
+            return still, source
         with self._measure("select action"):
             return self._policy.select_action(observation, False, self._generator), source
 
@@ -221,37 +245,11 @@ class ControlLoop:
     def _wait_for_learner(self, stop: threading.Event, demonstrating: bool) -> None:
         if self._settings.pace == "learner":
             with self._measure("wait for the learner"):
-                while self._is_ahead(demonstrating) and not stop.is_set():
-                    time.sleep(0.002)
+                self._patience.between_ticks(stop, demonstrating=demonstrating)
 
     def _wait_for_arm(self, fault: ArmFault, stop: threading.Event) -> None:
-        """Wait until the arm is sound again, telling each new fault once."""
-        told = ""
-        while True:
-            if str(fault) != told:
-                self._onlooker.arm_faulty(fault)
-                told = str(fault)
-            if stop.wait(RECOVERY_EVERY_S):
-                return
-            try:
-                self._env.recover()
-            except ArmFault as again:
-                fault = again
-            else:
-                self._onlooker.arm_sound()
-                return
-
-    def _is_ahead(self, demonstrating: bool) -> bool:
-        pause = self._link.pause
-        if pause is not None and pause.cuts_episode:
-            return self._can_wait_in_tick(pause.cause)
-        return not demonstrating and self._link.steps_behind > self._settings.most_steps_ahead
-
-    def _wait_while_paused(self, stop: threading.Event) -> bool:
-        """Begin no episode while the link asks for a pause; False when stopped."""
-        while self._link.pause is not None and not stop.is_set():
-            stop.wait(0.1)
-        return not stop.is_set()
+        if wait_until_sound(self._env, fault, self._onlooker.arm_faulty, stop):
+            self._onlooker.arm_sound()
 
     def _wait_for_policy(self, stop: threading.Event) -> bool:
         """Wait for the first snapshot; False when stopped meanwhile."""
@@ -267,3 +265,7 @@ class ControlLoop:
                 )
             stop.wait(0.05)
         return False
+
+
+def _view(observation: Observation) -> OperatorView:
+    return OperatorView(observation.proprioception, observation.sim_only)

@@ -14,6 +14,7 @@ from actor.spool_record import Progress
 from policy.experience import Observation, Step
 from robot.cameras.drift import Finding
 from robot.errors import ArmFault
+from teleop.takeover import Control
 
 
 class ActingPolicy(Protocol):
@@ -75,6 +76,18 @@ class Onlooker(Protocol):
 
     def arm_sound(self) -> None:
         """The fault is gone."""
+        ...
+
+    def operator_awaited(self, wish: str) -> None:
+        """The next episode waits for the operator, who must do this first; told of each new wish."""
+        ...
+
+    def control_changed(self, control: Control) -> None:
+        """Somebody else is in control, or an episode begins; told within a tick, so it must not take long."""
+        ...
+
+    def device_lost(self, what: str) -> None:
+        """The operator's device lost the arm; told within a tick."""
         ...
 
     def camera_drifted(self, finding: Finding) -> None:

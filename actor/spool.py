@@ -164,7 +164,7 @@ class Spool:
     def _is_demonstration(self, last: StepId) -> bool:
         """Whether the operator drove the whole of an episode that has ended, and had success."""
         row = self._writer.execute(
-            "SELECT steps = demo_steps AND reward > 0 FROM episodes WHERE session = ? AND episode = ?",
+            "SELECT steps = demo_steps AND reward > 0 AND NOT rejected FROM episodes WHERE session = ? AND episode = ?",
             (last.session, last.episode),
         ).fetchone()
         return bool(row[0])

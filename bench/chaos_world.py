@@ -17,7 +17,7 @@ from policy.contract import Contract, Dimension
 from policy.experience import Observation
 from policy.fakes import fake_contract
 from robot.env import GymObservation
-from teleop.takeover import OperatorView
+from teleop.takeover import Control, Decision, OperatorView
 
 FRAME_PX = 128
 CELLS = 16  # random squares a side: pictures that compress like pictures
@@ -84,7 +84,7 @@ class ChaosEnv:
         self._length, self._succeeds = int(rng.integers(1, LONGEST_EPISODE, endpoint=True)), bool(rng.random() < 0.5)
         return self._seen()
 
-    def act(self, action: NDArray[np.float32]) -> None:  # its interface
+    def act(self, action: NDArray[np.float32], silent_s: float = 0.0) -> None:  # its interface
         """Any action does what the world has drawn."""
 
     def observe(self) -> tuple[GymObservation, float, bool, bool, dict[str, Any]]:
@@ -115,6 +115,15 @@ class Nobody:
     def arm_sound(self) -> None:
         """It always is."""
 
+    def operator_awaited(self, wish: str) -> None:
+        """It is ever ready."""
+
+    def control_changed(self, control: object) -> None:
+        """At every third tick."""
+
+    def device_lost(self, what: str) -> None:
+        """It has none."""
+
     def camera_drifted(self, finding: object) -> None:
         """There is no camera."""
 
@@ -131,10 +140,20 @@ class ChaosOperator:
         """A new episode starts."""
         self._demonstrating = demonstrating
 
-    def poll(self, view: OperatorView) -> NDArray[np.float32] | None:  # noqa: ARG002  # an operator may look
+    @property
+    def paused(self) -> bool:
+        """Never."""
+        return False
+
+    def awaits(self, _view: OperatorView, *, demonstrating: bool) -> str:  # noqa: ARG002  # it is ever ready
+        """Nothing."""
+        return ""
+
+    def poll(self, view: OperatorView) -> Decision:  # noqa: ARG002  # an operator may look
         """An action, or none."""
         self._ticks += 1
-        return self._idle if self._demonstrating or self._ticks % 3 == 0 else None
+        drives = self._demonstrating or self._ticks % 3 == 0
+        return Decision(Control.HUMAN, self._idle) if drives else Decision(Control.POLICY)
 
 
 class ChaosPolicy:

@@ -101,7 +101,7 @@ def film(seeds: Sequence[int], change: Change = CHANGES["nothing"]) -> dict[str,
         ended = False
         while not ended:
             seen.append({name: observation[name] for name in NAMES})
-            action = operator.poll(OperatorView(observation["proprioception"], info["sim_only"]))
+            action = operator.poll(OperatorView(observation["proprioception"], info["sim_only"])).action
             assert action is not None
             observation, _, terminated, truncated, info = env.step(action)
             ended = terminated or truncated

@@ -62,7 +62,7 @@ def record(settings: Settings, least_steps: int) -> Recording:
             done = False
             while not done:
                 before = _observation(seen, info)
-                action = operator.poll(OperatorView(before.proprioception, before.sim_only))
+                action = operator.poll(OperatorView(before.proprioception, before.sim_only)).action
                 assert action is not None  # it demonstrates
                 seen, reward, terminated, truncated, info = env.step(action)
                 done = terminated or truncated

@@ -123,7 +123,7 @@ def check_pose(context: Context) -> list[Finding]:
 
 def check_leader(context: Context) -> list[Finding]:
     """Where a leader arm is set: it answers, its calibration is sound, and fits the follower's."""
-    follower, leader = context.settings.arm.so101, context.settings.doctor.leader
+    follower, leader = context.settings.arm.so101, context.settings.teleop.leader
     if leader.port is None:
         return []
     bus = So101Bus(leader)

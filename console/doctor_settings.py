@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from policy.contract import Frozen
-from robot.so101.settings import BusSettings
 
 
 class DoctorSettings(Frozen):
@@ -14,9 +13,6 @@ class DoctorSettings(Frozen):
     motion: bool = Field(default=True, description="Move the arm; false (`--no-motion` for short) only looks at it.")
     as_json: bool = Field(
         default=False, description="One JSON object on standard output instead of a table; `--json` for short."
-    )
-    leader: BusSettings = Field(
-        default=BusSettings(id="leader"), description="The leader arm, looked at where it has a port."
     )
     bus_reads: int = Field(default=50, gt=0, description="Timed reads of all servos.")
     camera_s: float = Field(default=2.0, gt=0, description="How long the cameras are watched [s].")

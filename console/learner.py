@@ -6,8 +6,9 @@ import json
 
 from rich.console import Console
 
-from console.presets import deviations, load_preset, load_settings
+from console.presets import load_settings
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
+from console.run_report import paper_deviations
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
 from learner.checkpoint_folder import CHECKPOINTS, last_policy_version
@@ -34,8 +35,9 @@ def serve(settings: Settings, console: Console) -> None:
     load_security(settings.service)  # what is wrong with key files is said before anything is made or loaded
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for line in deviations(settings.learner, load_preset(Settings, "paper").learner):
-        console.print(f"not as in the paper: {line}")
+    for line in paper_deviations(settings):
+        if line.startswith("learner."):
+            console.print(f"not as in the paper: {line}")
     trainer_settings = settings.learner.trainer
     publisher = PolicyPublisher(
         last_policy_version(

@@ -35,9 +35,11 @@ VERBS: dict[str, Verb] = {
     "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
     "doctor": Verb("before the first run: will this station work?", "console.doctor"),
+    "rehearse": Verb("try out leader arm, gamepad or keyboard: each axis, the takeover", "console.rehearse"),
     "calibrate": Verb("calibrate follower and leader as LeRobot does, and check the result", "console.calibrate"),
     "virtual": Verb("serve a virtual SO-101 to any program that drives a real one", "console.virtual"),
     "crop": Verb("choose which region of a camera the policy sees, in the browser or by numbers", "console.crop"),
+    "gamepad": Verb("what a gamepad says and would do, live; which are there; map an odd one", "console.gamepad"),
     "workspace": Verb(
         "the box that the demonstrations of a run ask for, beside the configured one", "console.workspace"
     ),

@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-import jinja2
 import numpy as np
 
 from console import report_figures as figures
+from console.page import page_template
 from console.report_data import (
     Deviation,
     EpisodeSummary,
@@ -95,6 +95,8 @@ def summarise(run_folder: Path, inputs: ReportInputs) -> RunReport:
         env_steps=env_steps,
         demo_steps=sum(episode.steps for episode in demos),
         human_steps=sum(episode.human_steps for episode in online),
+        takeovers=len(inputs.takeover_steps),
+        takeover_steps=_median(inputs.takeover_steps),
         demo_episodes=len(demos),
         online_episodes=len(online),
         wall_s=inputs.wall_s,
@@ -200,21 +202,14 @@ def _weak_cells(evaluation: Evaluation) -> list[str]:
 
 def render(run_folder: Path, inputs: ReportInputs, report: RunReport) -> str:
     """The page: one HTML document that needs no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, duration=duration, number=number)
+    page = page_template("report.html.j2", percent=percent, duration=duration, number=number)
     evaluation = inputs.evaluation
     curve = training_curve(inputs.episodes)
     mark = None
     if evaluation:
         low, high = evaluation.wilson()
         mark = figures.EvaluationMark(evaluation.success_rate(), low, high)
-    return environment.get_template("report.html.j2").render(
+    return page.render(
         inputs=inputs,
         report=report,
         evaluation=evaluation,

@@ -136,13 +136,14 @@ class EpisodeSummary(Frozen):
     human_steps: int = Field(ge=0, description="interventions; the steps of a demonstration are not among them")
     episode_return: float = Field(description="sum of rewards, undiscounted; above 0 is a success")
     complete: bool = Field(description="its last step arrived; others count as steps but not as episodes")
+    rejected: bool = Field(default=False, description="nothing was learned from it; it counts as no success")
     first_wall_ns: int = Field(description="wall clock of the first step [ns since 1970]")
     last_wall_ns: int = Field(description="wall clock of the last step [ns since 1970]")
 
     @property
     def success(self) -> bool:
         """The task was done, by whomever."""
-        return self.complete and self.episode_return > 0
+        return self.complete and self.episode_return > 0 and not self.rejected
 
     @property
     def autonomous_success(self) -> bool:
@@ -205,6 +206,7 @@ class ReportInputs(Frozen):
     wall_s: float = Field(ge=0, description="from the start of the run to this report [s]")
     machine: str = Field(description="one line: processor, memory, accelerator, versions")
     episodes: tuple[EpisodeSummary, ...] = ()
+    takeover_steps: tuple[int, ...] = Field(default=(), description="length of each takeover in training [steps]")
     metrics: tuple[MetricsRecord, ...] = ()
     evaluation: Evaluation | None = None
     deviations: tuple[Deviation, ...] = Field(default=(), description="settings that differ from the paper's")
@@ -228,6 +230,8 @@ class RunReport(Frozen):
     env_steps: int = Field(description="all steps stored, demonstrations included")
     demo_steps: int
     human_steps: int = Field(description="steps of interventions, demonstrations not included")
+    takeovers: int = Field(description="how often the operator took over in training")
+    takeover_steps: float | None = Field(description="median length of a takeover [steps]")
     demo_episodes: int
     online_episodes: int
     wall_s: float

@@ -14,6 +14,7 @@ from console.report_data import Deviation, EpisodeSummary, Evaluation, ReportInp
 from console.run_folder import METRICS_FILE, SETTINGS_FILE, STORE_FILE, TIMING_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from learner.store import StoreReader
+from learner.takeovers import takeovers
 
 # What a section may differ in without changing how anything is learned.
 NO_DEVIATION = (
@@ -44,6 +45,7 @@ def report_run(settings: Settings) -> RunReport:
         wall_s=_wall_s(folder),
         machine=machine(),
         episodes=_episodes(folder, settings),
+        takeover_steps=_takeover_steps(folder, settings),
         metrics=read_metrics(folder / METRICS_FILE),
         evaluation=Evaluation.load(folder),
         deviations=tuple(_deviations(settings)),
@@ -84,6 +86,14 @@ def _episodes(folder: Path, settings: Settings) -> tuple[EpisodeSummary, ...]:
         return ()
     with StoreReader(path, settings.contract) as store:
         return tuple(EpisodeSummary.model_validate(record) for record in store.episodes())
+
+
+def _takeover_steps(folder: Path, settings: Settings) -> tuple[int, ...]:
+    path = folder / STORE_FILE
+    if not path.is_file():
+        return ()
+    with StoreReader(path, settings.contract) as store:
+        return tuple(takeover.steps for takeover in takeovers(store))
 
 
 def _deviations(settings: Settings) -> list[Deviation]:

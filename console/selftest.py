@@ -97,7 +97,7 @@ def _scripted_picks_succeed(env: ArmEnv, settings: SelftestSettings) -> Check:
         operator.begin_episode(demonstrating=True)
         ended = False
         while not ended:
-            action = operator.poll(OperatorView(observation["proprioception"], info["sim_only"]))
+            action = operator.poll(OperatorView(observation["proprioception"], info["sim_only"])).action
             assert action is not None  # it drives throughout
             observation, _, terminated, truncated, info = env.step(action)
             ended = terminated or truncated

@@ -17,7 +17,7 @@ from learner.service_settings import ServiceSettings
 from learner.settings import LearnerSettings
 from policy.contract import Contract, Frozen
 from robot.settings import ArmSettings, TaskSettings
-from teleop.settings import OperatorSettings
+from teleop.settings import OperatorSettings, TeleopSettings
 
 DEFAULT_PRESET = "fast"
 
@@ -50,7 +50,8 @@ class Settings(Frozen):
     contract: Contract = Field(description="What is observed and commanded; both ends must agree on it.")
     arm: ArmSettings = Field(default=ArmSettings(), description="Which arm is driven, and how.")
     task: TaskSettings = Field(default=TaskSettings(), description="What is to be learned.")
-    operator: OperatorSettings = Field(default=OperatorSettings(), description="How the operator teaches.")
+    teleop: TeleopSettings = Field(default=TeleopSettings(), description="Who teaches, and with which device.")
+    operator: OperatorSettings = Field(default=OperatorSettings(), description="How the scripted operator teaches.")
     loop: LoopSettings = Field(default=LoopSettings(), description="The actor's control loop.")
     link: LinkSettings = Field(default=LinkSettings(), description="The actor's link to its learner.")
     service: ServiceSettings = Field(default=ServiceSettings(), description="The learner's service.")

@@ -89,6 +89,13 @@ class RowList:
         self._rows[self._length : length] = rows
         self._length = length
 
+    def drop(self, rows: NDArray[np.int64]) -> None:
+        """Take row numbers out; the others keep their order."""
+        kept = self._rows[: self._length]
+        kept = kept[~np.isin(kept, rows)]
+        self._rows[: len(kept)] = kept
+        self._length = len(kept)
+
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """`count` row numbers, uniformly with replacement; none from an empty list needs count 0."""
         return self._rows[rng.integers(self._length, size=count)] if count else self._rows[:0]

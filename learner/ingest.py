@@ -70,6 +70,7 @@ class StepEncoder:
             reward=step.reward,
             terminated=step.terminated,
             final=None if step.final is None else self._observation(step.final, cursor, 1),
+            rejected=step.rejected,
         )
 
     def _observation(self, observation: Observation, cursor: int, final: int) -> EncodedObservation:

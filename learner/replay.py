@@ -2,8 +2,9 @@
 
 One slot per observation: an episode of n steps fills n + 1, the final observation explicitly. The next observation is a
 reference (`next`), -1 until it is there: the last step of an open or broken episode is not drawn. Nothing is ever
-overwritten: the files only grow, so demos need no pinning, and a slot's number is for ever. Replay is only a
-cache of the experience store, rebuilt from it when it is missing or when its key differs.
+overwritten: the files only grow, so demos need no pinning, and a slot's number is for ever. An episode that is
+rejected at its end is drawn no more. Replay is only a cache of the experience store, rebuilt from it when it is missing
+or when its key differs.
 
 One thread owns it; the tensors of a batch are reused by the next `sample`.
 """
@@ -33,7 +34,8 @@ __all__ = ["Batch", "EncodedObservation", "EncodedStep", "Replay", "ReplayError"
 FORMAT_VERSION = 2
 _META = "replay.json"
 _TO_DEMO = (Source.DEMO, Source.HUMAN)
-_TO_ONLINE = (Source.POLICY, Source.HUMAN)
+_TO_ONLINE = (Source.POLICY, Source.HUMAN, Source.HOLD)
+_NOBODYS = 0  # in the place of a source: no `Source` has it
 
 
 class Replay:
@@ -123,6 +125,8 @@ class Replay:
             self._link(slot, self._write_observation(step.final, session, step.id.episode, -1))
         else:
             self._open[chain] = slot
+        if step.rejected:
+            self._reject(session, step.id.episode)
         self.cursor = step.cursor
         self.steps += 1
 
@@ -218,7 +222,17 @@ class Replay:
         sources = self._columns.arrays["source"][slots]
         self._demo.extend(slots[np.isin(sources, _TO_DEMO)])
         self._online.extend(slots[np.isin(sources, _TO_ONLINE)])
-        self._linked += len(slots)
+        self._linked += int(np.count_nonzero(sources != _NOBODYS))
+
+    def _reject(self, session: int, episode: int) -> None:
+        """Draw none of an episode's transitions any more."""
+        arrays = self._columns.arrays
+        mine = (arrays["session"][: self._used] == session) & (arrays["episode"][: self._used] == episode)
+        slots = np.flatnonzero(mine)
+        self._linked -= int(np.count_nonzero((arrays["next"][slots] >= 0) & (arrays["source"][slots] != _NOBODYS)))
+        arrays["source"][slots] = _NOBODYS
+        self._demo.drop(slots)
+        self._online.drop(slots)
 
     def _identity(self) -> dict[str, Any]:
         views = self.layout.views

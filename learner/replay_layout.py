@@ -63,7 +63,11 @@ class EncodedObservation:
 
 @dataclass(frozen=True, slots=True)
 class EncodedStep:
-    """A `policy.experience.Step` as replay stores it. cursor: its place in the store's order of arrival."""
+    """A `policy.experience.Step` as replay stores it.
+
+    cursor: its place in the store's order of arrival
+    rejected: it ends an episode from which nothing is to be learned
+    """
 
     cursor: int
     id: StepId
@@ -73,3 +77,4 @@ class EncodedStep:
     reward: float
     terminated: bool
     final: EncodedObservation | None
+    rejected: bool = False

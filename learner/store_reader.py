@@ -26,14 +26,17 @@ from policy.wire import unpack_step
 COUNTS_SQL = (
     "SELECT COALESCE(SUM(steps), 0), COUNT(*) FILTER (WHERE terminated OR truncated), "
     "COUNT(*) FILTER (WHERE NOT (terminated OR truncated)), "
-    "COUNT(*) FILTER (WHERE (terminated OR truncated) AND steps = demo_steps), "
-    "COUNT(*) FILTER (WHERE terminated AND reward > 0) FROM episodes"
+    "COUNT(*) FILTER (WHERE (terminated OR truncated) AND steps = demo_steps AND NOT rejected), "
+    "COUNT(*) FILTER (WHERE terminated AND reward > 0 AND NOT rejected) FROM episodes"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCounts:
-    """What the store holds. All but `env_steps` and `unfinished_episodes` count completed episodes only."""
+    """What the store holds. All but `env_steps` and `unfinished_episodes` count completed episodes only.
+
+    demo_episodes, successes: without those that were rejected
+    """
 
     env_steps: int
     episodes: int
@@ -49,6 +52,7 @@ class EpisodeRecord:
     kind: "demo" when all its steps are demonstrations, else "online"
     human_steps: interventions; the steps of a demonstration are not among them
     episode_return: sum of rewards
+    rejected: nothing is to be learned from it
     first_wall_ns, last_wall_ns: the actor's wall clock at the first and at the last step [ns since 1970]
     sim_only: of the first step, in the contract's order; empty on a real arm
     """
@@ -61,6 +65,7 @@ class EpisodeRecord:
     episode_return: float
     terminated: bool
     truncated: bool
+    rejected: bool
     first_wall_ns: int
     last_wall_ns: int
     sim_only: tuple[float, ...]
@@ -73,7 +78,7 @@ class EpisodeRecord:
     @property
     def success(self) -> bool:
         """The task ended here, with reward: the reward is paid once, at success."""
-        return self.terminated and self.episode_return > 0
+        return self.terminated and self.episode_return > 0 and not self.rejected
 
 
 class StoreReader:
@@ -199,6 +204,7 @@ def _record(row: sqlite3.Row) -> EpisodeRecord:
         episode_return=row["reward"],
         terminated=bool(row["terminated"]),
         truncated=bool(row["truncated"]),
+        rejected=bool(row["rejected"]),
         first_wall_ns=row["first_wall_ns"],
         last_wall_ns=row["last_wall_ns"],
         sim_only=struct.unpack(f"<{len(row['sim_only']) // 4}f", row["sim_only"]),

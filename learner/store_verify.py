@@ -93,6 +93,7 @@ def _row_differences(row: sqlite3.Row, messages: Sequence[pb.Step]) -> Iterator[
         "reward": reward,
         "terminated": int(last.terminated),
         "truncated": int(last.truncated),
+        "rejected": int(last.rejected),
         "first_wall_ns": first.wall_ns,
         "last_wall_ns": last.wall_ns,
         "sim_only": first.observation.sim_only,

@@ -25,6 +25,7 @@ class Source(IntEnum):
     POLICY = 1
     HUMAN = 2  # an intervention: the operator took over from the policy
     DEMO = 3  # the operator drove the whole episode, before or beside training
+    HOLD = 4  # nobody: the arm held still while control changed hands, or because nobody had seen the world as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Step:
     terminated: the task ended here (success or failure); nothing is bootstrapped from it
     truncated: the episode was cut here (time-out, operator); values are bootstrapped from `final`
     final: the observation after the last step of an episode; None on every other step
+    rejected: nothing is to be learned from this episode, which ends here: it is to be recorded again, or its actions
+        contradict its motion; it is kept all the same
     """
 
     id: StepId
@@ -80,6 +83,7 @@ class Step:
     monotonic_ns: int
     wall_ns: int
     final: Observation | None = None
+    rejected: bool = False
 
     @property
     def last(self) -> bool:
@@ -121,6 +125,8 @@ def check_step(step: Step, contract: Contract) -> None:
             f"{step.id}: the last step of an episode, and only it, carries the final observation; got "
             f"terminated={step.terminated}, truncated={step.truncated}, final {'present' if step.final else 'absent'}"
         )
+    if step.rejected and not step.last:
+        raise InvalidExperience(f"{step.id}: got rejected before the end; only the last step rejects its episode")
     if step.final is not None:
         check_observation(step.final, contract)
 

@@ -19,7 +19,7 @@ from policy.contract import Contract
 from policy.errors import NudgeError
 
 APPLICATION_ID = 0x4E554447  # "NUDG" in the header of the file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 
 _SCHEMA = """
@@ -37,6 +37,7 @@ CREATE TABLE episodes (
     first_wall_ns INTEGER NOT NULL,
     last_wall_ns INTEGER NOT NULL,
     sim_only BLOB NOT NULL,               -- of the first step
+    rejected INTEGER NOT NULL DEFAULT 0,  -- nothing is to be learned from it (since layout 2)
     UNIQUE (session, episode)
 );
 CREATE TABLE steps (
@@ -185,6 +186,7 @@ def adopt(connection: sqlite3.Connection, path: Path, contract: Contract) -> Non
             if tables == 0:
                 _create(connection, contract)
             else:
+                _renew(connection)
                 require_ours(connection, path)
                 contract.require_equal(stored_contract(connection, path), "this run", f"the store {path}")
     except sqlite3.Error as error:
@@ -207,10 +209,11 @@ def require_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"experience store ({APPLICATION_ID:#x}); take another path"
         )
     if version != SCHEMA_VERSION:
-        age = "a newer" if version > SCHEMA_VERSION else "an older"
+        cure = "use a newer Nudge, the one that wrote it"
+        if version < SCHEMA_VERSION:
+            cure = "start the learner or the actor of its run once, which brings it up to date"
         raise StoreError(
-            f"{path}: got layout {version} of an experience store, this Nudge reads {SCHEMA_VERSION}; "
-            f"use {age} Nudge, the one that wrote it"
+            f"{path}: got layout {version} of an experience store, this Nudge reads {SCHEMA_VERSION}; {cure}"
         )
 
 
@@ -223,6 +226,15 @@ def stored_contract(connection: sqlite3.Connection, path: Path) -> Contract:
         raise store_error(path, error, "its contract cannot be read") from error
     except ValidationError as error:
         raise StoreError(f"{path}: its contract cannot be read by this version of Nudge: {error}") from error
+
+
+def _renew(connection: sqlite3.Connection) -> None:
+    """Bring the tables of an older layout up to date; others are left for `require_ours` to judge."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if (application, version) == (APPLICATION_ID, 1):
+        connection.execute("ALTER TABLE episodes ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _create(connection: sqlite3.Connection, contract: Contract) -> None:

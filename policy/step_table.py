@@ -32,13 +32,14 @@ def take_step(connection: sqlite3.Connection, step: Step, message: pb.Step) -> N
     _insert(connection, episode_id, step, message)
     connection.execute(
         "UPDATE episodes SET steps = steps + 1, demo_steps = demo_steps + ?, human_steps = human_steps + ?, "
-        "reward = reward + ?, terminated = ?, truncated = ?, last_wall_ns = ? WHERE id = ?",
+        "reward = reward + ?, terminated = ?, truncated = ?, rejected = ?, last_wall_ns = ? WHERE id = ?",
         (
             step.source == Source.DEMO,
             step.source == Source.HUMAN,
             step.reward,
             step.terminated,
             step.truncated,
+            step.rejected,
             step.wall_ns,
             episode_id,
         ),
@@ -48,7 +49,7 @@ def take_step(connection: sqlite3.Connection, step: Step, message: pb.Step) -> N
 def read_messages(connection: sqlite3.Connection, cursor: int, limit: int) -> list[tuple[int, pb.Step]]:
     """Up to `limit` steps that arrived after `cursor` (0: from the first), as (cursor, message), in that order."""
     rows = connection.execute(
-        "SELECT s.*, e.session, e.episode FROM steps s JOIN episodes e ON e.id = s.episode_id "
+        "SELECT s.*, e.session, e.episode, e.rejected FROM steps s JOIN episodes e ON e.id = s.episode_id "
         "WHERE s.seq > ? ORDER BY s.seq LIMIT ?",
         (cursor, limit),
     ).fetchall()
@@ -58,7 +59,7 @@ def read_messages(connection: sqlite3.Connection, cursor: int, limit: int) -> li
 def read_episode(connection: sqlite3.Connection, episode_id: int) -> list[pb.Step]:
     """The messages of one episode, in the order of its steps."""
     rows = connection.execute(
-        "SELECT s.*, e.session, e.episode FROM steps s JOIN episodes e ON e.id = s.episode_id "
+        "SELECT s.*, e.session, e.episode, e.rejected FROM steps s JOIN episodes e ON e.id = s.episode_id "
         "WHERE s.episode_id = ? ORDER BY s.step",
         (episode_id,),
     ).fetchall()
@@ -123,6 +124,7 @@ def _message(row: sqlite3.Row, frames: Sequence[sqlite3.Row]) -> pb.Step:
         policy_version=row["policy_version"],
         monotonic_ns=row["monotonic_ns"],
         wall_ns=row["wall_ns"],
+        rejected=bool(row["rejected"] and (row["terminated"] or row["truncated"])),
     )
     if row["final_proprioception"] is not None:
         message.final_observation.proprioception = row["final_proprioception"]

@@ -20,7 +20,7 @@ from policy.contract import Contract
 from policy.errors import InvalidExperience
 from policy.experience import Observation, Source, Step, StepId, check_step
 
-PROTOCOL_VERSION = "1.0"  # major.minor; another major version is refused
+PROTOCOL_VERSION = "1.1"  # major.minor; another major version is refused
 SESSION_METADATA = "nudge-session"
 TOKEN_METADATA = "nudge-token"
 MAX_CHUNK_BYTES = 512 * 1024  # of a policy snapshot
@@ -28,7 +28,12 @@ ACTOR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 SESSION = re.compile(r"[0-9a-f]{32}")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_SOURCES = {Source.POLICY: pb.SOURCE_POLICY, Source.HUMAN: pb.SOURCE_HUMAN, Source.DEMO: pb.SOURCE_DEMO}
+_SOURCES = {
+    Source.POLICY: pb.SOURCE_POLICY,
+    Source.HUMAN: pb.SOURCE_HUMAN,
+    Source.DEMO: pb.SOURCE_DEMO,
+    Source.HOLD: pb.SOURCE_HOLD,
+}
 
 
 def pack_step(step: Step) -> pb.Step:
@@ -45,6 +50,7 @@ def pack_step(step: Step) -> pb.Step:
             policy_version=step.policy_version,
             monotonic_ns=step.monotonic_ns,
             wall_ns=step.wall_ns,
+            rejected=step.rejected,
         )
     except ValueError as error:  # protobuf: an integer beyond its field, a string that is not UTF-8
         raise InvalidExperience(f"{step.id}: {error}; counts are not negative and fit 32 bits, times fit 64") from error
@@ -78,6 +84,7 @@ def unpack_step(message: pb.Step, contract: Contract) -> Step:
         monotonic_ns=message.monotonic_ns,
         wall_ns=message.wall_ns,
         final=None if final is None else unpack_observation(final, contract),
+        rejected=message.rejected,
     )
     check_step(step, contract)
     return step

@@ -54,10 +54,13 @@ class GraspLift:
     def begin(self, sim_only: NDArray[np.float32]) -> None:
         """Remember where the cube rests."""
         self._held_steps = 0
-        self._rest_z_m = float(sim_only[_Z])
+        if self.settings.judge == "simulator":
+            self._rest_z_m = float(sim_only[_Z])
 
     def succeeded(self, sim_only: NDArray[np.float32]) -> bool:
-        """Judge one step by the simulator's truth. Call it once a step: it counts."""
+        """Judge one step by the simulator's truth, where that is the judge. Call it once a step: it counts."""
+        if self.settings.judge == "operator":
+            return False
         lifted = float(sim_only[_Z]) - self._rest_z_m >= self.settings.lift_m
         self._held_steps = self._held_steps + 1 if lifted and sim_only[_HELD] > 0.5 else 0
         return self._held_steps >= self.settings.hold_steps

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from policy.contract import Contract
 from teleop.expert import Expert
 from teleop.settings import OperatorSettings
-from teleop.takeover import OperatorView
+from teleop.takeover import Control, Decision, OperatorView
 
 
 class ScriptedOperator:
@@ -38,8 +38,21 @@ class ScriptedOperator:
         self._stuck_since = 0
         self._expert.begin()
 
-    def poll(self, view: OperatorView) -> NDArray[np.float32] | None:
-        """The operator's action, or None while the hands are off."""
+    @property
+    def paused(self) -> bool:
+        """A program needs no rest."""
+        return False
+
+    def awaits(self, _view: OperatorView, *, demonstrating: bool) -> str:  # noqa: ARG002  # a program is ever ready
+        """Nothing."""
+        return ""
+
+    def poll(self, view: OperatorView) -> Decision:
+        """Its action, or the policy's turn while the hands are off."""
+        action = self._action(view)
+        return Decision(Control.POLICY if action is None else Control.HUMAN, action)
+
+    def _action(self, view: OperatorView) -> NDArray[np.float32] | None:
         self._step += 1
         if self._demonstrating:
             return self._act(view, self._settings.demo_noise)

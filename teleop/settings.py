@@ -1,10 +1,15 @@
-"""Settings of the operator."""
+"""Settings of the operator and of the devices on the desk."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
 from policy.contract import Frozen
+from teleop.gamepad.settings import GamepadSettings
+from teleop.keyboard.settings import KeyboardSettings
+from teleop.leader.settings import LeaderSettings
 
 
 class OperatorSettings(Frozen):
@@ -26,3 +31,25 @@ class OperatorSettings(Frozen):
         default=8, gt=0, description="Steps without progress after which the operator takes over [steps]."
     )
     interventions: bool = Field(default=True, description="Whether the operator takes over at all during training.")
+
+
+class TeleopSettings(Frozen):
+    """Who teaches, and with which device."""
+
+    device: Literal["scripted", "leader", "gamepad", "keyboard"] = Field(
+        default="scripted",
+        description="What drives the arm in demonstrations and takeovers; `scripted` is a program that sees the "
+        "simulator's truth.",
+    )
+    keys: bool = Field(
+        default=True, description="The keyboard's keys for success, pause and the like count beside another device."
+    )
+    rehearsal: bool = Field(
+        default=True, description="Before the first episode each axis, the gripper and the takeover are tried out."
+    )
+    stale_s: float = Field(
+        default=0.3, gt=0, description="A device that has been silent for longer gives up the arm [s]."
+    )
+    leader: LeaderSettings = LeaderSettings()
+    gamepad: GamepadSettings = GamepadSettings()
+    keyboard: KeyboardSettings = KeyboardSettings()

@@ -26,6 +26,7 @@ class EmergencyStop:
         """
         self._pressed_by = self._pressed_by or who or "someone"
 
-    def reset(self) -> None:
-        """Let the arm move again: only ever because a person asked for it."""
-        self._pressed_by = ""
+    def reset(self) -> bool:
+        """Let the arm move again: only ever because a person asked for it. Whether it was pressed."""
+        pressed, self._pressed_by = self.is_pressed, ""
+        return pressed

@@ -39,8 +39,9 @@ class SafetyGuard:
         self._checks = ReadingChecks(self._settings, controller, kinematics)
         self._lower_rad, self._upper_rad = kinematics.lower_rad, kinematics.upper_rad
         self._box_low_m, self._box_high_m = np.array(controller.box_low_m), np.array(controller.box_high_m)
-        self._clipped: deque[bool] = deque(maxlen=self._settings.clip_window_ticks)
-        self._clips_before = 0
+        # Of each of the latest ticks, whether the tool was confined and whether a joint was clamped.
+        self._confined: deque[bool] = deque(maxlen=self._settings.clip_window_ticks)
+        self._clamped: deque[bool] = deque(maxlen=self._settings.clip_window_ticks)
         self._warm: tuple[str, ...] = ()
         self.clamps: Counter[str] = Counter()
         self.emergency = emergency or EmergencyStop()
@@ -51,20 +52,13 @@ class SafetyGuard:
         return self._checks.trips
 
     @property
-    def clip_rate(self) -> float:
-        """Share of the latest ticks in which something was clipped."""
-        return sum(self._clipped) / len(self._clipped) if self._clipped else 0.0
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """What the operator should know while the arm goes on, a sentence each."""
         found = [f"{joint}: warmer than {self._settings.warm_c:g} °C; let the arm rest soon" for joint in self._warm]
-        if self.clip_rate > self._settings.clip_warning:
-            most, _ = self.clamps.most_common(1)[0]
-            found.append(
-                f"actions: {self.clip_rate:.0%} of the latest {len(self._clipped)} were clipped, most of all by "
-                f"{most}; expected at most {self._settings.clip_warning:.0%}: see whether box and start fit the task"
-            )
+        # A tool that is pressed onto the table is confined at each tick, and means to be; joints that come to their
+        # limits are asked for what they cannot do.
+        found += self._clipped("tool", self._confined, ("leash", "box"), self._settings.tool_clip_warning)
+        found += self._clipped("joints", self._clamped, ("limit", "step"), self._settings.joint_clip_warning)
         return tuple(found)
 
     def begin(self) -> None:
@@ -76,8 +70,9 @@ class SafetyGuard:
         leash_m = self._controller.leash_m
         near = np.clip(position_m, tool_m - leash_m, tool_m + leash_m)
         within = np.clip(near, self._box_low_m, self._box_high_m)
-        self._count("leash", near, position_m, AXES)
-        self._count("box", within, near, AXES)
+        leashed = self._count("leash", near, position_m, AXES)
+        boxed = self._count("box", within, near, AXES)
+        self._confined.append(leashed or boxed)
         return within
 
     def clamp(self, target_rad: Vector, measured_rad: Vector) -> Vector:
@@ -91,39 +86,51 @@ class SafetyGuard:
         largest_rad = self._controller.largest_joint_step_rad
         within = np.clip(target_rad, self._lower_rad, self._upper_rad)
         near = np.clip(within, measured_rad - largest_rad, measured_rad + largest_rad)
-        self._count("limit", within, target_rad, JOINT_NAMES)
-        self._count("step", near, within, JOINT_NAMES)
-        clips = self.clamps.total()
-        self._clipped.append(clips > self._clips_before)
-        self._clips_before = clips
+        limited = self._count("limit", within, target_rad, JOINT_NAMES)
+        stepped = self._count("step", near, within, JOINT_NAMES)
+        self._clamped.append(limited or stepped)
         return near
 
-    def judge(self, reading: ArmReading, commanded_rad: Vector, operator_age_s: float = 0.0) -> None:
-        """Judge what the arm says after a command (6,) [rad]. Raises the `ArmFault` of what must stop it.
-
-        operator_age_s: for how long the device that drives the arm has been silent; 0 while none does
-        """
+    def judge(self, reading: ArmReading, commanded_rad: Vector) -> None:
+        """Judge what the arm says after a command (6,) [rad]. Raises the `ArmFault` of what must stop it."""
         self.require_no_emergency()
-        if operator_age_s > self._settings.stale_operator_s:
-            self.trips["stale_operator"] += 1
-            raise SafetyStop(
-                f"operator: the device that drives the arm has been silent for {operator_age_s:.1f} s, expected at "
-                f"most {self._settings.stale_operator_s:g} s; check its cable or its battery"
-            )
         if reading.servos is not None:
             warm = reading.servos.temperature_c >= self._settings.warm_c
             self._warm = tuple(JOINT_NAMES[index] for index in np.flatnonzero(warm))
         self._checks.check(reading, commanded_rad)
+
+    def require_operator(self, silent_s: float) -> None:
+        """Raise `SafetyStop` where the device that alone drives the arm has been silent for too long."""
+        if silent_s > self._settings.stale_operator_s:
+            self.trips["stale_operator"] += 1
+            raise SafetyStop(
+                f"operator: the device that drives the arm has been silent for {silent_s:.1f} s, expected at most "
+                f"{self._settings.stale_operator_s:g} s; check its cable or its battery"
+            )
 
     def require_no_emergency(self) -> None:
         """Raise `SafetyStop` while the emergency stop is pressed."""
         if self.emergency.is_pressed:
             self.trips["emergency"] += 1
             raise SafetyStop(
-                f"emergency stop: pressed by {self.emergency.pressed_by}; reset it once the arm may move again",
+                f"emergency stop: pressed by {self.emergency.pressed_by}; press pause once the arm may move again",
                 self._settings.on_emergency,
             )
 
-    def _count(self, limit: str, got: Vector, wished: Vector, names: tuple[str, ...]) -> None:
-        for index in (np.abs(got - wished) > 1e-9).nonzero()[0]:
+    def _count(self, limit: str, got: Vector, wished: Vector, names: tuple[str, ...]) -> bool:
+        """Count what was clipped by name; whether anything was."""
+        clipped = (np.abs(got - wished) > 1e-9).nonzero()[0]
+        for index in clipped:
             self.clamps[f"{limit}.{names[index]}"] += 1
+        return bool(clipped.size)
+
+    def _clipped(self, what: str, ticks: deque[bool], limits: tuple[str, ...], most: float) -> list[str]:
+        """What to tell of the latest ticks, if anything."""
+        share = sum(ticks) / len(ticks) if ticks else 0.0
+        if share <= most:
+            return []
+        name = max((name for name in self.clamps if name.split(".")[0] in limits), key=lambda it: self.clamps[it])
+        return [
+            f"{what}: at {share:.0%} of the latest {len(ticks)} ticks less was done than was asked for, most often by "
+            f"{name}; expected at most {most:.0%}: see whether box and start fit the task"
+        ]

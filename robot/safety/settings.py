@@ -37,8 +37,17 @@ class SafetySettings(Frozen):
     stale_operator_s: float = Field(
         default=0.5, gt=0, description="Longest silence of the device that drives the arm, such as a leader arm [s]."
     )
-    clip_warning: float = Field(
-        default=0.05, gt=0, le=1, description="Share of clipped ticks from which on the operator is warned."
+    tool_clip_warning: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of ticks at which box or leash confined the tool from which on the operator is warned.",
+    )
+    joint_clip_warning: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Share of ticks at which joints were clamped from which on the operator is warned.",
     )
     clip_window_ticks: int = Field(default=600, gt=0, description="Over so many of the latest ticks it is counted.")
     on_emergency: Reaction = Field(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from actor.camera_watch import CameraWatch
 from actor.clock import Deadlines, GapWatch
 from actor.episode import EpisodeOutcome
-from actor.errors import ActorError
 from actor.link_state import Pause, PauseCause
 from actor.loop import ControlLoop
 from actor.settings import LoopSettings, start_seed
@@ -30,6 +29,7 @@ from robot.settings import ArmSettings, TaskSettings
 from robot.sim import sim_contract
 from teleop.scripted import ScriptedOperator
 from teleop.settings import OperatorSettings
+from teleop.takeover import Control, Decision, OperatorView, Verdict
 from waiting import eventually
 
 CONTRACT = sim_contract()
@@ -88,6 +88,15 @@ class Onlooker:
 
     def arm_sound(self) -> None:
         self.told.append("sound")
+
+    def operator_awaited(self, wish: str) -> None:
+        self.told.append(wish)
+
+    def control_changed(self, control: Control) -> None:
+        self.told.append(control.value)
+
+    def device_lost(self, what: str) -> None:
+        self.told.append(what)
 
     def camera_drifted(self, finding: Finding) -> None:
         self.told.append(str(finding))
@@ -275,7 +284,8 @@ def test_an_emergency_stop_cuts_the_episode_and_the_next_begins_once_it_is_reset
     settings = LoopSettings(demo_episodes=0, max_env_steps=10)
     ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, cameras(), onlooker).run(threading.Event())
     assert [outcome.steps for outcome in outcomes] == [5, 5]
-    assert onlooker.told == ["emergency stop: pressed by space bar; reset it once the arm may move again", "sound"]
+    pressed = "emergency stop: pressed by space bar; press pause once the arm may move again"
+    assert onlooker.told == ["policy", pressed, "sound", "policy"]
     cut = link.steps[4]
     assert (cut.truncated, cut.terminated, cut.reward) == (True, False, 0.0)
     assert not cut.action.any()
@@ -295,36 +305,134 @@ def test_a_stop_while_the_arm_is_faulty_ends_the_loop(env: ArmEnv) -> None:
     threading.Timer(0.5, stop.set).start()
     steps, outcomes = run(env, 0, 10, stop=stop)
     env.guard.emergency.reset()
+    env.recover()  # the arm was let go
     assert (steps, outcomes) == ([], [])
 
 
 def test_success_is_paid_once_at_the_end(env: ArmEnv) -> None:
     steps, outcomes = run(env, demos=3, steps=300)
+    assert any(outcome.success for outcome in outcomes)
     for outcome in outcomes:
         rewards = [step.reward for step in steps if step.id.episode == outcome.episode]
         assert rewards == [0.0] * (len(rewards) - 1) + [float(outcome.success)]
 
 
-def test_a_demonstration_without_hands_is_refused(env: ArmEnv) -> None:
-    class Absent:
-        def begin_episode(self, *, demonstrating: bool) -> None: ...
+class Person:
+    """An operator who does at each tick of an episode what a list says, and policy's turn is what is left."""
 
-        def poll(self, view: object) -> None:
-            return None
+    def __init__(self, *decisions: Decision, wishes: tuple[str, ...] = ()) -> None:
+        self._decisions, self._wishes = decisions, list(wishes)
+        self._tick = 0
+        self.paused = False
 
-    loop = ControlLoop(
-        env,
-        CONTRACT,
-        LoopSettings(demo_episodes=1),
-        RecordingLink([]),
-        Downwards(),
-        Absent(),
-        0,
-        cameras(),
-        Onlooker([]),
-    )
-    with pytest.raises(ActorError, match="hands are off"):
-        loop.run(threading.Event())
+    def awaits(self, _view: OperatorView, *, demonstrating: bool) -> str:
+        return self._wishes.pop(0) if self._wishes else ""
+
+    def begin_episode(self, *, demonstrating: bool) -> None:
+        self._tick = 0
+
+    def poll(self, _view: OperatorView) -> Decision:
+        self._tick += 1
+        return self._decisions[self._tick - 1] if self._tick <= len(self._decisions) else Decision(Control.POLICY)
+
+
+def by(control: Control, verdict: Verdict | None = None, **more: Any) -> Decision:
+    up = np.array([0, 0, 1, 0], np.float32) if control is Control.HUMAN else None
+    return Decision(control, up, verdict, **more)
+
+
+def with_person(
+    env: ArmEnv, person: Person, steps: int, demos: int = 0, stop: threading.Event | None = None, **changes: Any
+) -> tuple[list[Step], Onlooker]:
+    link, onlooker = RecordingLink(versions=[1]), Onlooker([])
+    settings = LoopSettings(demo_episodes=demos, max_env_steps=steps, **changes)
+    loop = ControlLoop(env, CONTRACT, settings, link, Downwards(), person, 0, cameras(), onlooker)
+    loop.run(stop or threading.Event())
+    return link.steps, onlooker
+
+
+def test_who_is_in_control_is_stored_with_each_step_and_told_when_it_changes(env: ArmEnv) -> None:
+    stages = (Control.POLICY, Control.ALIGNING, Control.HUMAN, Control.HUMAN, Control.RELEASING)
+    steps, onlooker = with_person(env, Person(*map(by, stages)), steps=6)
+    policy, hold, human = Source.POLICY, Source.HOLD, Source.HUMAN
+    assert [step.source for step in steps] == [policy, hold, human, human, policy, policy]
+    assert [float(np.rint(step.action[2])) for step in steps] == [-1, 0, 1, 1, -1, -1]
+    assert onlooker.told == ["policy", "aligning", "human", "releasing", "policy"]
+
+
+def test_a_demonstration_in_which_the_hands_are_off_holds_still(env: ArmEnv) -> None:
+    steps, _ = with_person(env, Person(by(Control.HUMAN), by(Control.RELEASING)), steps=3, demos=1)
+    assert [step.source for step in steps] == [Source.DEMO] * 3
+    assert [float(np.rint(step.action[2])) for step in steps] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ending"),
+    [
+        (Verdict.SUCCESS, (1.0, True, False, False)),
+        (Verdict.FAILURE, (0.0, True, False, False)),
+        (Verdict.RERECORD, (0.0, False, True, True)),
+    ],
+)
+def test_the_operators_word_ends_the_episode(
+    env: ArmEnv, verdict: Verdict, ending: tuple[float, bool, bool, bool]
+) -> None:
+    steps, onlooker = with_person(env, Person(by(Control.HUMAN), by(Control.HUMAN, verdict)), steps=3)
+    last = steps[1]
+    assert (last.reward, last.terminated, last.truncated, last.rejected) == ending
+    assert last.final is not None
+    check_step(last, CONTRACT)
+    assert steps[2].id.episode == 1
+    assert [outcome.success for outcome in onlooker.outcomes] == [verdict is Verdict.SUCCESS, False]
+
+
+def test_a_demonstration_that_is_to_be_recorded_again_does_not_count(env: ArmEnv) -> None:
+    person = Person(by(Control.HUMAN, Verdict.RERECORD))
+    steps, onlooker = with_person(env, person, steps=3, demos=1)
+    assert [step.id.episode for step in steps] == [0, 1, 2]
+    assert all(outcome.demonstration and outcome.rejected for outcome in onlooker.outcomes)
+
+
+def test_an_episode_begins_once_the_operator_is_ready_and_sees_the_world_of_then(env: ArmEnv) -> None:
+    person = Person(wishes=("take over", "take over", "now"))
+    steps, onlooker = with_person(env, person, steps=1)
+    assert onlooker.told[:2] == ["take over", "now"]
+    assert len(steps) == 1
+
+
+def test_a_stop_ends_the_wait_for_the_operator(env: ArmEnv) -> None:
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    steps, _ = with_person(env, Person(wishes=("never",) * 1000), steps=1, stop=stop)
+    assert steps == []
+
+
+def test_a_pause_of_the_operator_cuts_the_episode(env: ArmEnv) -> None:
+    class Tired(Person):
+        def poll(self, view: OperatorView) -> Decision:
+            self.paused = self._tick == 2
+            return super().poll(view)
+
+    _, onlooker = with_person(env, Tired(), steps=4)
+    assert [(outcome.steps, outcome.cut) for outcome in onlooker.outcomes] == [
+        (3, "paused by the operator"),
+        (1, "the step budget is spent"),
+    ]
+
+
+def test_a_device_that_falls_silent_in_a_demonstration_stops_the_arm(env: ArmEnv) -> None:
+    silent = by(Control.RELEASING, lost="leader: silent for 0.7 s", silent_s=0.7)
+    steps, onlooker = with_person(env, Person(by(Control.HUMAN), silent), steps=2, demos=1)
+    assert onlooker.told[2] == "leader: silent for 0.7 s"
+    assert "silent for 0.7 s, expected at most 0.5 s" in onlooker.outcomes[0].cut
+    assert steps[-1].truncated
+
+
+def test_a_device_that_falls_silent_in_training_leaves_the_arm_to_the_policy(env: ArmEnv) -> None:
+    silent = by(Control.RELEASING, lost="leader: silent for 0.7 s", silent_s=0.7)
+    steps, onlooker = with_person(env, Person(by(Control.HUMAN), silent), steps=3)
+    assert [step.source for step in steps] == [Source.HUMAN, Source.POLICY, Source.POLICY]
+    assert onlooker.outcomes[0].fault is None
 
 
 def test_a_late_tick_does_not_shift_the_ones_after_it() -> None:

@@ -64,6 +64,7 @@ def settings_for(virtual: Remote, tmp_path: Path) -> Callable[..., Settings]:
             preset.model_dump()
             | {"arm": arm, "runs": tmp_path, "run": "trial", "doctor": QUICK | doctor}
             | {"contract": preset.contract.model_dump() | {"cameras": cameras}}
+            | {"teleop": {}}  # nobody has a leader arm, unless a test says so
             | {"link": preset.link.model_dump() | {"address": "127.0.0.1:9"}}
             | {"learner": preset.learner.model_dump() | {"encoder": {"source": "random:0"}}}
         )
@@ -144,7 +145,8 @@ def test_a_calibration_with_a_turned_joint_or_of_another_arm_is_red_and_so_is_a_
         (tmp_path / f"{arm}.json").write_text(json.dumps(joints))
     patient = {"answer_timeout_s": 0.1, "tries": 10}
     leader = {"port": virtual.folder / "leader", "id": "leader", "calibration_dir": tmp_path} | patient
-    found = look(settings_for(arm_calibration_dir=tmp_path, leader=leader))
+    made = settings_for(arm_calibration_dir=tmp_path)
+    found = look(Settings.model_validate(made.model_dump() | {"teleop": {"leader": leader}}))
     (calibration,) = of(found, "bus.calibration")
     assert (calibration.level, calibration.got) == (Level.RED, "elbow_flex: drive_mode 1")
     leaders = of(found, "bus.leader")

@@ -400,6 +400,7 @@ class TestFiles:
             episode_return=1.0,
             terminated=True,
             truncated=False,
+            rejected=False,
             first_wall_ns=1,
             last_wall_ns=2,
             sim_only=(0.1, 0.2),

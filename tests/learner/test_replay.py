@@ -43,6 +43,8 @@ class Naive:
         """observation number -> (next number, return, discount or 0, gripper changes, source)."""
         found = {}
         for steps in self.episodes.values():
+            if steps[-1].rejected:
+                continue
             changes, side = [], 0
             for step in steps:
                 now = round(float(step.action[-1]))
@@ -71,8 +73,8 @@ class Naive:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[EncodedStep]:
-    """Steps of up to 3 sessions in turns; episodes end by termination, by truncation, or stay open."""
-    ends = st.sampled_from(["terminated", "truncated", "open"])
+    """Steps of up to 3 sessions in turns; episodes end by termination, truncation or rejection, or stay open."""
+    ends = st.sampled_from(["terminated", "truncated", "rejected", "open"])
     lengths = st.lists(st.tuples(st.integers(1, 6), ends), min_size=1, max_size=3)
     sessions = draw(st.lists(lengths, min_size=1, max_size=3))
     plans = [
@@ -97,6 +99,7 @@ def histories(draw: st.DrawFn) -> list[EncodedStep]:
                 reward=draw(st.sampled_from([0.0, 1.0, -0.5])),
                 terminated=last and end == "terminated",
                 final=observation(number + 1) if last else None,
+                rejected=last and end == "rejected",
             )
         )
     return steps
@@ -141,7 +144,7 @@ class TestAgainstANaiveReplay:
             assert len(replay) == len(expected)
             sources = [source for *_, source in expected.values()]
             assert replay.demo_transitions == sum(s in (Source.DEMO, Source.HUMAN) for s in sources)
-            assert replay.online_transitions == sum(s in (Source.POLICY, Source.HUMAN) for s in sources)
+            assert replay.online_transitions == sum(s is not Source.DEMO for s in sources)
             if not expected:
                 with pytest.raises(ReplayError, match="nothing to draw"):
                     replay.sample(4, 0.5, n_step, GAMMA, np.random.default_rng(0))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,29 +17,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from learner.store import EpisodeRecord, ExperienceStore, StoreCounts, StoreError, StoreReader
+from learner.store_copy import export_store
+from learner.store_selection import choose_episodes
 from nudge.v1 import learner_pb2 as pb
-from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
+from policy.contract import Contract
 from policy.errors import ContractMismatch, InvalidExperience
 from policy.experience import Observation, Source, Step, StepId
 from policy.wire import pack_step
+from tiny import SIZE
 
-SIZE = 8
 A, B = "a" * 32, "b" * 32
 
-CAMERA = Camera(
-    name="wrist",
-    native_height_px=SIZE,
-    native_width_px=SIZE,
-    crop=Crop(top=0, left=0, height=SIZE, width=SIZE),
-    size_px=SIZE,
-)
-CONTRACT = Contract(
-    cameras=(CAMERA,),
-    proprioception=(Dimension(name="pan", unit="rad", low=-2, high=2),),
-    action=(ActionDimension(name="x", unit="m", scale=0.02),),
-    sim_only=(Dimension(name="cube_z", unit="m", low=0, high=1),),
-    control_hz=10,
+CONTRACT = Contract.model_validate(
+    tiny.CONTRACT.model_dump() | {"sim_only": ({"name": "cube_z", "unit": "m", "low": 0, "high": 1},)}
 )
 
 
@@ -165,17 +158,19 @@ def test_episodes_and_counts_tell_what_a_curve_needs(store: ExperienceStore) -> 
             step(A, 1, 1, source=human),
             ending(step(A, 1, 2), truncated=True, reward=0.5),
             ending(step(A, 2, 0, source=demo)),  # a demonstration that failed
-            step(A, 3, 0, source=demo),  # not finished
+            replace(ending(step(A, 3, 0, source=demo), reward=1.0), rejected=True),
+            step(A, 4, 0, source=demo),  # not finished
         )
     )
-    # steps 2 + 3 + 1 + 1 = 7; complete: 0, 1, 2; demonstrations: 0 and 2; success: 0 alone (1 was cut, not solved)
-    assert store.counts() == StoreCounts(env_steps=7, episodes=3, unfinished_episodes=1, demo_episodes=2, successes=1)
-    first, second, third, fourth = store.episodes()
-    assert first == EpisodeRecord(A, 0, "demo", 2, 0, 1.0, True, False, 0, 1, (0.0,))
+    # steps 2 + 3 + 1 + 1 + 1 = 8; complete: 0 to 3; demonstrations: 0 and 2; success: 0 alone (1 was cut, not solved)
+    assert store.counts() == StoreCounts(env_steps=8, episodes=4, unfinished_episodes=1, demo_episodes=2, successes=1)
+    first, second, third, rejected, last = store.episodes()
+    assert first == EpisodeRecord(A, 0, "demo", 2, 0, 1.0, True, False, False, 0, 1, (0.0,))
     # return 0.25 + 0 + 0.5; the cube's height of the first step is 100 * 1 + 0
-    assert second == EpisodeRecord(A, 1, "online", 3, 2, 0.75, False, True, 1000, 1002, (100.0,))
-    assert [each.success for each in (first, second, third, fourth)] == [True, False, False, False]
-    assert [each.complete for each in (first, second, third, fourth)] == [True, True, True, False]
+    assert second == EpisodeRecord(A, 1, "online", 3, 2, 0.75, False, True, False, 1000, 1002, (100.0,))
+    assert [each.success for each in (first, second, third, rejected, last)] == [True, False, False, False, False]
+    assert [each.complete for each in (first, second, third, rejected, last)] == [True, True, True, True, False]
+    assert [each.rejected for each in (third, rejected, last)] == [False, True, False]
 
 
 def test_counting_does_not_take_longer_with_fifty_thousand_episodes(tmp_path: Path) -> None:
@@ -235,6 +230,24 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     connection.commit()
     with pytest.raises(StoreError, match="layout"):
         ExperienceStore(foreign, CONTRACT)
+
+
+def test_a_store_of_the_layout_before_is_brought_up_to_date_by_its_learner_and_named_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "experience.sqlite"
+    with ExperienceStore(path, CONTRACT) as store:
+        store.append(packed(step(A, 0, 0), ending(step(A, 0, 1), reward=1.0)))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE episodes DROP COLUMN rejected")
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreError, match=r"got layout 1 .* start the learner or the actor of its run once"):
+        StoreReader(path, CONTRACT)
+    with ExperienceStore(path, CONTRACT) as store:
+        store.append(packed(replace(ending(step(A, 1, 0)), rejected=True)))
+        assert [each.rejected for each in store.episodes()] == [False, True]
+        assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1), StepId(A, 1, 0)]
+        export_store(store, tmp_path / "copy.sqlite", choose_episodes(store))
+    with StoreReader(tmp_path / "copy.sqlite", CONTRACT) as copy:
+        assert [each.rejected for each in copy.episodes()] == [False, True]
 
 
 def test_a_store_on_a_disk_that_nobody_may_write_can_be_looked_at(small_disk: Callable[[int], Path]) -> None:

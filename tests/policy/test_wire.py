@@ -81,6 +81,7 @@ def steps(draw: st.DrawFn) -> Step:
         monotonic_ns=draw(times),
         wall_ns=draw(times),
         final=draw(observations) if terminated or truncated else None,
+        rejected=(terminated or truncated) and draw(st.booleans()),
     )
 
 
@@ -119,7 +120,8 @@ def test_a_step_comes_back_bit_by_bit(sent: Step) -> None:
     got = unpack_step(pb.Step.FromString(pack_step(sent).SerializeToString()), CONTRACT)
     assert_same_observation(got.observation, sent.observation)
     assert got.action.tobytes() == sent.action.tobytes()
-    for name in ("id", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns"):
+    flags = ("terminated", "truncated", "rejected")
+    for name in ("id", "source", "reward", *flags, "policy_version", "monotonic_ns", "wall_ns"):
         assert getattr(got, name) == getattr(sent, name), name
     assert (got.final is None) == (sent.final is None)
     if got.final is not None and sent.final is not None:

@@ -126,9 +126,9 @@ def test_an_arm_without_servos_is_judged_by_what_it_has() -> None:
 
 def test_a_silent_operator_stops_the_arm() -> None:
     guard = made()
-    guard.judge(READING, POSE, operator_age_s=0.4)
+    guard.require_operator(0.4)
     with pytest.raises(SafetyStop, match=r"silent for 0\.6 s"):
-        guard.judge(READING, POSE, operator_age_s=0.6)
+        guard.require_operator(0.6)
     assert guard.trips == {"stale_operator": 1}
 
 
@@ -190,16 +190,31 @@ def test_a_clamped_target_is_within_limits_or_near_the_arm(target: list[float], 
 
 def test_many_clipped_ticks_are_warned_of_with_the_limit_that_clips_most() -> None:
     guard = made(safety=SafetySettings(clip_window_ticks=20))
+    inside, far = np.array([0.25, 0.0, 0.02]), np.array([0.25, 0.0, 0.10])
     for tick in range(40):
-        guard.confine(np.array([0.25, 0.0, 0.10 if tick % 10 else 0.0]), np.array([0.25, 0.0, 0.02]))
+        guard.confine(far if tick % 10 else np.array([0.25, 0.0, 0.0]), inside)
         guard.clamp(POSE, POSE)
-    assert guard.clip_rate == 1.0  # the leash, each time
-    assert "100%" in guard.warnings[0]
-    assert "leash.z" in guard.warnings[0]
+    (told,) = guard.warnings
+    assert "tool: at 100%" in told  # the leash, or the box, each time
+    assert "leash.z" in told
     for _ in range(20):
-        guard.clamp(POSE, POSE)
-    assert guard.clip_rate == 0.0
+        guard.confine(inside, inside)
     assert not guard.warnings
+
+
+def test_pressing_onto_the_table_is_no_reason_for_a_warning_but_joints_at_their_limits_are() -> None:
+    guard = made(safety=SafetySettings(clip_window_ticks=20))
+    inside, table, beyond = np.array([0.25, 0.0, 0.02]), np.array([0.25, 0.0, 0.0]), POSE.copy()
+    beyond[0] = 3.0
+    for tick in range(20):
+        guard.confine(inside if tick % 3 else table, inside)
+        guard.clamp(POSE, POSE)
+    assert not guard.warnings
+    for _ in range(2):
+        guard.clamp(beyond, POSE)
+    (told,) = guard.warnings
+    assert "joints: at 10% of the latest 20 ticks" in told
+    assert "limit.shoulder_pan" in told or "step.shoulder_pan" in told
 
 
 class Joints:

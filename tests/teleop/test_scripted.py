@@ -46,7 +46,7 @@ def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
         scripted.begin_episode(demonstrating=True)
         ended = False
         while not ended:
-            action = scripted.poll(OperatorView(observation["proprioception"], info["sim_only"]))
+            action = scripted.poll(OperatorView(observation["proprioception"], info["sim_only"])).action
             assert action is not None
             observation, _, terminated, truncated, info = env.step(action)
             ended = terminated or truncated
@@ -58,7 +58,7 @@ def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
 def test_hands_stay_off_while_the_policy_explores_and_then_help_briefly() -> None:
     teacher = operator()
     teacher.begin_episode(demonstrating=False)
-    hands_on = [teacher.poll(view()) is not None for _ in range(60)]  # a tool that never comes closer
+    hands_on = [teacher.poll(view()).action is not None for _ in range(60)]  # a tool that never comes closer
     low, high = OperatorSettings().explore_steps
     assert not any(hands_on[:low])
     assert any(hands_on[low : high + OperatorSettings().patience_steps + 1])
@@ -70,29 +70,29 @@ def test_progress_keeps_the_hands_off() -> None:
     teacher = operator()
     teacher.begin_episode(demonstrating=False)
     tool_heights_m = np.linspace(0.30, 0.02, 60)  # ever closer to the cube
-    assert all(teacher.poll(view((0.25, 0.05, float(height)))) is None for height in tool_heights_m)
+    assert all(teacher.poll(view((0.25, 0.05, float(height)))).action is None for height in tool_heights_m)
 
 
 def test_no_stuck_episode_goes_without_help_however_many_went_well_before() -> None:
     teacher = operator()
     for _ in range(50):
         teacher.begin_episode(demonstrating=False)
-        assert teacher.poll(view()) is None
+        assert teacher.poll(view()).action is None
     teacher.begin_episode(demonstrating=False)
-    assert any(teacher.poll(view()) is not None for _ in range(60))
+    assert any(teacher.poll(view()).action is not None for _ in range(60))
 
 
 def test_a_silent_operator_never_touches_the_arm() -> None:
     teacher = operator(interventions=False)
     teacher.begin_episode(demonstrating=False)
-    assert all(teacher.poll(view()) is None for _ in range(80))
+    assert all(teacher.poll(view()).action is None for _ in range(80))
 
 
 def test_the_same_seed_gives_the_same_hand() -> None:
     def hand() -> list[NDArray[np.float32] | None]:
         teacher = operator()
         teacher.begin_episode(demonstrating=True)
-        return [teacher.poll(view((0.2, 0.0, 0.1))) for _ in range(10)]
+        return [teacher.poll(view((0.2, 0.0, 0.1))).action for _ in range(10)]
 
     for first, second in zip(hand(), hand(), strict=True):
         np.testing.assert_array_equal(first, second)

@@ -13,10 +13,12 @@ class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SOURCE_POLICY: _ClassVar[Source]
     SOURCE_HUMAN: _ClassVar[Source]
     SOURCE_DEMO: _ClassVar[Source]
+    SOURCE_HOLD: _ClassVar[Source]
 SOURCE_UNSPECIFIED: Source
 SOURCE_POLICY: Source
 SOURCE_HUMAN: Source
 SOURCE_DEMO: Source
+SOURCE_HOLD: Source
 
 class HelloRequest(_message.Message):
     __slots__ = ("protocol_version", "contract_hash", "contract_json", "actor_id", "session")
@@ -75,7 +77,7 @@ class Observation(_message.Message):
     def __init__(self, frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ..., proprioception: _Optional[bytes] = ..., sim_only: _Optional[bytes] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation")
+    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation", "rejected")
     ID_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +89,7 @@ class Step(_message.Message):
     MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
     WALL_NS_FIELD_NUMBER: _ClassVar[int]
     FINAL_OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     observation: Observation
     action: bytes
@@ -98,7 +101,8 @@ class Step(_message.Message):
     monotonic_ns: int
     wall_ns: int
     final_observation: Observation
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ...) -> None: ...
+    rejected: bool
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ..., rejected: _Optional[bool] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("last_durable", "steps_behind")

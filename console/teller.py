@@ -1,0 +1,87 @@
+"""What the actor's terminal says of its episodes, and who is in control: always in the last line."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from actor.episode import EpisodeOutcome
+from robot.cameras.drift import Finding, Severity
+from robot.errors import ArmFault
+from teleop.takeover import Control
+
+_CONTROL = {
+    Control.POLICY: "[bold white on blue] the policy drives [/]",
+    Control.ALIGNING: "[bold black on yellow] nobody drives [/] the device does not follow your hand yet",
+    Control.HUMAN: "[bold white on red] you drive [/]",
+    Control.RELEASING: "[bold white on blue] the policy drives [/] the device returns to the arm's pose",
+}
+
+
+class Teller:
+    """Tells the terminal, a line or two each. person: who drives is worth a line of its own, the last one."""
+
+    def __init__(self, console: Console, *, person: bool) -> None:
+        self._console = console
+        # Few redraws: each takes the interpreter from the control loop for a moment.
+        self._last_line = console.status("", spinner="simpleDots", refresh_per_second=4) if person else None
+
+    def __enter__(self) -> Self:
+        if self._last_line is not None:
+            self._last_line.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._last_line is not None:
+            self._last_line.stop()
+
+    def episode_ended(self, outcome: EpisodeOutcome) -> None:
+        """One line."""
+        kind = "demonstration" if outcome.demonstration else "episode"
+        result = "[green]success[/]" if outcome.success else "no success"
+        helped = f", {outcome.human_steps} by the operator" if outcome.human_steps and not outcome.demonstration else ""
+        cut = ", cut by a fault" if outcome.fault else f", cut: {outcome.cut}" if outcome.cut else ""
+        refused = (
+            f", [red]refused[/]: {outcome.rejected}" if outcome.rejected and outcome.rejected != outcome.cut else ""
+        )
+        self._console.print(
+            f"{outcome.env_steps:6d}  {kind} {outcome.episode}: {result} in {outcome.steps} steps{helped}{cut}{refused}"
+        )
+
+    def arm_faulty(self, fault: ArmFault) -> None:
+        """With what went wrong besides."""
+        self._say("red", "\n  ".join((str(fault), *getattr(fault, "__notes__", ()))))
+
+    def arm_sound(self) -> None:
+        """One line."""
+        self._say("green", "the arm is sound again")
+
+    def operator_awaited(self, wish: str) -> None:
+        """In the last line, for as long as it is true."""
+        self._show(f"[bold black on yellow] waiting for you [/] {wish}", wish)
+
+    def control_changed(self, control: Control) -> None:
+        """In the last line."""
+        self._show(_CONTROL[control], control.value)
+
+    def device_lost(self, what: str) -> None:
+        """One line."""
+        self._say("red", what)
+
+    def camera_drifted(self, finding: Finding) -> None:
+        """In red where pictures no longer mean what they meant."""
+        self._say("red" if finding.severity is Severity.SEVERE else "yellow", str(finding))
+
+    def _show(self, markup: str, plain: str) -> None:
+        """The last line; a log file gets it as a line."""
+        if self._last_line is None:
+            return
+        if self._console.is_terminal:
+            self._last_line.update(markup)
+        else:
+            self._say("", f"  control: {plain}")
+
+    def _say(self, style: str, text: str) -> None:
+        self._console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,93 @@
+"""A person as the operator: one device that drives, any number of keys, and the rule who is in control."""
+
+from __future__ import annotations
+
+from teleop.device import HandReading, TeleopDevice
+from teleop.events import EventLatch, TeleopEvent
+from teleop.settings import TeleopSettings
+from teleop.takeover import Control, Decision, OperatorView, TakeoverMachine, Verdict
+
+_CONTROL = (TeleopEvent.TAKE_OVER, TeleopEvent.RELEASE, TeleopEvent.TOGGLE)
+_VERDICTS = {
+    TeleopEvent.SUCCESS: Verdict.SUCCESS,
+    TeleopEvent.FAILURE: Verdict.FAILURE,
+    TeleopEvent.RERECORD: Verdict.RERECORD,
+}
+
+
+class PersonAtDevice:
+    """An `Operator` of flesh and blood. All calls from the loop's thread; the device's threads press the latch."""
+
+    def __init__(self, device: TeleopDevice, latch: EventLatch, settings: TeleopSettings) -> None:
+        self._device, self._latch, self._settings = device, latch, settings
+        self._machine = TakeoverMachine()
+        self._paused = False
+        self._may_begin = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether the arm is to hold still until `PAUSE` is pressed again."""
+        return self._paused
+
+    @property
+    def control(self) -> Control:
+        """Who is in control."""
+        return self._machine.control
+
+    def awaits(self, view: OperatorView, /, *, demonstrating: bool) -> str:
+        """What the person must press before an episode may begin; empty when it may."""
+        for event in self._latch.take():
+            self._toggle_pause(event)
+            # Who lets go of a button that was held down at the end of an episode begins no other one.
+            self._may_begin |= event in (TeleopEvent.TAKE_OVER, TeleopEvent.TOGGLE)
+        if self._may_begin and not self._paused:
+            return ""
+        self._machine.end()
+        hand = self._device.read(view)
+        fresh = hand.age_s <= self._settings.stale_s
+        self._device.follow(self._machine.tick((), ready=False, settled=hand.settled, fresh=fresh), view)
+        if not fresh:
+            return f"{self._device.name}: it does not answer; check its cable, radio or battery"
+        if self._paused:
+            return f"paused: `{TeleopEvent.PAUSE.value}` goes on"
+        if demonstrating:
+            return f"demonstration: `{TeleopEvent.TAKE_OVER.value}` with the {self._device.name} begins it"
+        return ""
+
+    def begin_episode(self, *, demonstrating: bool) -> None:
+        """In a demonstration the person drives from the first tick on."""
+        self._may_begin = False
+        self._machine.begin(by_hand=demonstrating)
+
+    def poll(self, view: OperatorView) -> Decision:
+        """Heed what was pressed since the last tick, and ask the device for its motion."""
+        events = self._latch.take()
+        for event in events:
+            self._toggle_pause(event)
+        verdicts = [_VERDICTS[event] for event in events if event in _VERDICTS]
+        hand = self._device.read(view)
+        before = self._machine.control
+        fresh = hand.age_s <= self._settings.stale_s
+        asked = [event for event in events if event in _CONTROL]
+        control = self._machine.tick(asked, ready=hand.ready, settled=hand.settled, fresh=fresh)
+        self._device.follow(control, view)
+        return Decision(
+            control,
+            hand.action if control is Control.HUMAN else None,
+            verdicts[0] if verdicts else None,
+            "" if fresh else self._lost(before, asked, hand),
+            0.0 if fresh else hand.age_s,
+        )
+
+    def _toggle_pause(self, event: TeleopEvent) -> None:
+        if event is TeleopEvent.PAUSE:
+            self._paused = not self._paused
+
+    def _lost(self, before: Control, asked: list[TeleopEvent], hand: HandReading) -> str:
+        """What to tell of a device that is silent, when somebody wanted it."""
+        if not (before.by_hand or asked):
+            return ""
+        return (
+            f"{self._device.name}: silent for {hand.age_s:.1f} s, expected at most {self._settings.stale_s:g} s; the "
+            f"policy drives, and the device takes over again once it answers: check its cable, radio or battery"
+        )

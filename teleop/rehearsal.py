@@ -1,0 +1,135 @@
+"""Ten seconds before the first episode: each axis both ways, the gripper, the takeover; checked, not believed. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.contract import Contract
+from teleop.agreement import WINDOW_STEPS, MeasuredAxes, goes_against
+from teleop.takeover import Control
+
+TRIED = 1.0  # action units: 2 cm of the tool, 0.4 rad of the jaw; what has been commanded at least
+FOLLOWED = 0.5  # action units; and how much of it must have come
+
+_WAYS = {
+    "x": ("away from the base", "towards the base"),
+    "y": ("to the left", "to the right"),
+    "z": ("up", "down"),
+    "gripper": ("open the gripper", "close it"),
+}
+_CURE = "calibrate the follower anew (`nudge calibrate`), and look whether its cables go to the right motors"
+
+
+class ItemState(Enum):
+    """How an item of the rehearsal stands."""
+
+    TODO = "·"
+    DONE = "✓"
+    CONTRADICTS = "✗"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is to be tried, and what came of it."""
+
+    name: str
+    state: ItemState = ItemState.TODO
+    finding: str = ""  # what contradicts, and the cure
+
+    @property
+    def line(self) -> str:
+        """For the terminal."""
+        return f"{self.state.value} {self.name}" + (f": {self.finding}" if self.finding else "")
+
+
+class Rehearsal:
+    """Told each tick what was executed and what was measured; an item is done once both agree. The last try counts."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._axes = MeasuredAxes(contract)
+        self._units = [(dimension.scale, dimension.unit) for dimension in contract.action]
+        self._moves = {
+            (index, sign): Item(way)
+            for index, axis in enumerate(self._axes.names)
+            for way, sign in zip(_WAYS[axis], (1, -1), strict=True)
+        }
+        self._takeover, self._release = Item("take over"), Item("release")
+        self._window: deque[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]
+        self._window = deque(maxlen=WINDOW_STEPS)  # what was executed, and position and lead before it: (A,) each
+        self._control: Control | None = None
+
+    @property
+    def items(self) -> list[Item]:
+        """All that is to be tried, in the order in which it is shown."""
+        return [*self._moves.values(), self._takeover, self._release]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to try, and nothing contradicts."""
+        return all(item.state is ItemState.DONE for item in self.items)
+
+    def lines(self) -> list[str]:
+        """The items for the terminal."""
+        return [item.line for item in self.items]
+
+    def see(
+        self,
+        control: Control,
+        action: NDArray[np.floating],
+        before: NDArray[np.floating],
+        after: NDArray[np.floating],
+    ) -> None:
+        """One tick. action: as executed (A,); before, after: proprioception (P,)."""
+        self._heed_control(control)
+        if control is not Control.HUMAN:
+            self._window.clear()
+            return
+        self._window.append(
+            (np.asarray(action, np.float64), self._axes.position(before), self._axes.lead(before)),
+        )
+        self._judge(self._axes.position(after))
+
+    def _heed_control(self, control: Control) -> None:
+        was, self._control = self._control, control
+        if control is Control.HUMAN and was not in (None, Control.HUMAN):
+            self._takeover = Item(self._takeover.name, ItemState.DONE)
+        if was is Control.HUMAN and not control.by_hand:
+            self._release = Item(self._release.name, ItemState.DONE)
+
+    def _judge(self, position: NDArray[np.floating]) -> None:
+        """Of the last second or less: which way each axis was sent, and which way it went."""
+        _, began_at, lead = self._window[0]
+        commanded = np.sum([action for action, _, _ in self._window], axis=0)  # (A,)
+        moved = position - began_at
+        against = goes_against(commanded, lead, moved)
+        for (index, sign), item in self._moves.items():
+            sent, went = sign * commanded[index], sign * moved[index]
+            if sent < TRIED:
+                continue
+            if against[index]:
+                self._moves[index, sign] = self._contradicting(item, index, sign, "the other way", moved[index])
+            elif went >= FOLLOWED:
+                self._moves[index, sign] = Item(item.name, ItemState.DONE)
+            elif (other := self._moved_instead(commanded, moved, index)) is not None:
+                way = f"along {self._axes.names[other]} instead"
+                self._moves[index, sign] = self._contradicting(item, index, sign, way, moved[other], other)
+
+    def _moved_instead(self, commanded: NDArray[np.floating], moved: NDArray[np.floating], index: int) -> int | None:
+        """Another axis that went as far, though nobody sent it anywhere."""
+        unsent = (np.abs(commanded) < FOLLOWED) & (np.abs(moved) >= TRIED)
+        if abs(moved[index]) >= FOLLOWED / 2 or not unsent.any():
+            return None
+        return int(np.argmax(np.where(unsent, np.abs(moved), 0.0)))
+
+    def _contradicting(
+        self, item: Item, index: int, sign: int, way: str, moved: float, other: int | None = None
+    ) -> Item:
+        scale, unit = self._units[index if other is None else other]
+        axis = ("+" if sign > 0 else "-") + self._axes.names[index]
+        finding = f"sent along {axis}, it went {way} ({moved * scale:+.3f} {unit}); {_CURE}"
+        return Item(item.name, ItemState.CONTRADICTS, finding)
