@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from policy.contract import Frozen
 from teleop.gamepad.state import Button
@@ -21,8 +22,8 @@ Push = Literal[
     "right_stick_left",
     "right_stick_right",
 ]
-# GUID, name, then `control:input` pairs, as SDL_GameControllerAddMapping takes them; empty for none.
-MAPPING = r"^$|^[0-9a-fA-F]{32},[^,\n]+,([^,:\n]+:[^,\n]*,)*([^,:\n]+:[^,\n]*,?)$"
+# GUID, name, then `control:input` pairs, as SDL_GameControllerAddMapping takes them. SDL says nothing of others.
+MAPPING = re.compile(r"[0-9a-fA-F]{32},[^,\n]+(,[^,:\n]+:[^,\n]+)+,?")
 
 
 class GamepadButtons(Frozen):
@@ -61,7 +62,6 @@ class GamepadSettings(Frozen):
     )
     mapping: str = Field(
         default="",
-        pattern=MAPPING,
         description="SDL's mapping string of a pad that it does not know or knows wrongly; `nudge gamepad --map` "
         "makes it.",
     )
@@ -94,6 +94,16 @@ class GamepadSettings(Frozen):
         le=5,
         description="How the action grows with the deflection; 1 is evenly, more is finer near the middle.",
     )
+
+    @field_validator("mapping")
+    @classmethod
+    def _mapping_is_one(cls, mapping: str) -> str:
+        if mapping and not MAPPING.fullmatch(mapping):
+            raise ValueError(
+                f"mapping: got {mapping!r}, expected a GUID of 32 hex digits, a name, and controls such as `a:b0`, "
+                f"with commas between; `nudge gamepad --map` makes one"
+            )
+        return mapping
 
     @model_validator(mode="after")
     def _directions_make_sense(self) -> Self:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
+from teleop.gamepad.device import Gamepad
 from teleop.gamepad.sdl import import_pygame
 from teleop.gamepad.state import BUTTONS, Button
+from waiting import SOON_S, eventually
 
 INIT_JOYSTICK = 0x200
 ENDS = 8  # each user of pygame's joysticks that leaves ends one start of them, even one that is not its own
@@ -49,6 +54,8 @@ class VirtualPad:
     known: whether SDL knows which control is which
     """
 
+    _entered: ClassVar[int] = 0
+
     def __init__(self, name: str = "Test Pad", product: int = 1, *, known: bool = True, hats: int = 0) -> None:
         self.name = name
         kind = GAME_CONTROLLER if known else UNKNOWN
@@ -60,6 +67,7 @@ class VirtualPad:
 
     def __enter__(self) -> Self:
         os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
+        VirtualPad._entered += 1
         for _ in range(ENDS):
             assert self._sdl.SDL_InitSubSystem(INIT_JOYSTICK) == 0
         self.plug_in()
@@ -68,8 +76,22 @@ class VirtualPad:
     def __exit__(self, *exc: object) -> None:
         if self._joystick is not None:
             self.unplug()
-        while self._sdl.SDL_WasInit(INIT_JOYSTICK):
+        VirtualPad._entered -= 1
+        while VirtualPad._entered == 0 and self._sdl.SDL_WasInit(INIT_JOYSTICK):
             self._sdl.SDL_QuitSubSystem(INIT_JOYSTICK)
+
+    @contextmanager
+    def coming_to(self, gamepad: Gamepad) -> Iterator[Gamepad]:
+        """Plug it in while a gamepad looks for it: SDL reads mappings when its joysticks start, before any is there."""
+        with ThreadPoolExecutor(1) as other:
+            entered = other.submit(gamepad.__enter__)
+            eventually(lambda: bool(self._sdl.SDL_WasInit(INIT_JOYSTICK)))
+            with self:
+                entered.result(SOON_S)
+                try:
+                    yield gamepad
+                finally:
+                    gamepad.__exit__()
 
     def plug_in(self) -> None:
         index = self._sdl.SDL_JoystickAttachVirtualEx(ctypes.byref(self._description))
