@@ -86,7 +86,7 @@ def _drive(
     person = settings.teleop.device != "scripted"
     rehearsing = person and settings.teleop.rehearsal and link.progress.env_steps == 0
     with (
-        opened_operator(settings, seed, emergency) as operator,
+        opened_operator(settings, seed, emergency, console) as operator,
         opened_arm(settings, seed, emergency) as env,
         LinkLines(link, console),
         ExitStack() as stack,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from rich.console import Console
+
 from console.errors import ConsoleError
 from console.settings import Settings
 from robot.safety.emergency import EmergencyStop
@@ -16,10 +18,10 @@ from teleop.takeover import Operator
 
 
 @contextmanager
-def opened_operator(settings: Settings, seed: int, emergency: EmergencyStop) -> Iterator[Operator]:
+def opened_operator(settings: Settings, seed: int, emergency: EmergencyStop, console: Console) -> Iterator[Operator]:
     """The operator, with the devices open while this lasts. Raises `TeleopError` for one that is not there.
 
-    emergency: what their keys for it press
+    emergency: what their keys for it press; console: is told which key does what
     """
     teleop = settings.teleop
     if teleop.device == "scripted":
@@ -28,30 +30,37 @@ def opened_operator(settings: Settings, seed: int, emergency: EmergencyStop) -> 
         return
     latch = EventLatch(emergency.press, emergency.reset)
     with ExitStack() as stack:
-        if teleop.keys and teleop.device != "keyboard":
-            stack.enter_context(_keyboard(settings, latch, drives=False))
-        device = stack.enter_context(_device(settings, latch))
+        if teleop.device == "keyboard":
+            device = _keyboard(settings, latch, stack, console, drives=True)
+        else:
+            if teleop.keys:
+                _keyboard(settings, latch, stack, console, drives=False)
+            device = stack.enter_context(_hand_device(settings, latch))
         yield PersonAtDevice(device, latch, teleop)
 
 
-def _device(settings: Settings, latch: EventLatch) -> TeleopDevice:
-    """What drives; each is imported only where it is wanted: pynput needs a screen, LeRobot's bus costs seconds."""
-    teleop = settings.teleop
-    if teleop.device == "keyboard":
-        return _keyboard(settings, latch, drives=True)
-    if teleop.device == "gamepad":
+def _hand_device(settings: Settings, latch: EventLatch) -> TeleopDevice:
+    """What a hand drives; each is imported only where it is wanted: LeRobot's bus costs seconds."""
+    if settings.teleop.device == "gamepad":
         from teleop.gamepad.device import Gamepad
 
-        return Gamepad(teleop.gamepad, settings.contract, latch)
+        return Gamepad(settings.teleop.gamepad, settings.contract, latch)
     from teleop.leader.arm import LeaderArm
 
-    return LeaderArm(teleop.leader, settings.contract, settings.arm.controller, latch)
+    return LeaderArm(settings.teleop.leader, settings.contract, settings.arm.controller, latch)
 
 
-def _keyboard(settings: Settings, latch: EventLatch, *, drives: bool) -> TeleopDevice:
+def _keyboard(
+    settings: Settings, latch: EventLatch, stack: ExitStack, console: Console, *, drives: bool
+) -> TeleopDevice:
+    """The keyboard, open, and in the terminal which key does what."""
     from teleop.keyboard.device import Keyboard
+    from teleop.keyboard.table import key_lines
 
-    return Keyboard(settings.teleop.keyboard, settings.contract, latch, drives=drives)
+    keyboard = stack.enter_context(Keyboard(settings.teleop.keyboard, settings.contract, latch, drives=drives))
+    for line in (keyboard.source, *key_lines(settings.teleop.keyboard.keys, drives=drives)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return keyboard
 
 
 def _require_truth(settings: Settings) -> None:

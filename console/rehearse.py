@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     console, emergency = Console(), EmergencyStop()
     stop = stop_event(on_second=lambda: emergency.press("a second Ctrl+C"))
     with (
-        opened_operator(settings, settings.seed, emergency) as operator,
+        opened_operator(settings, settings.seed, emergency, console) as operator,
         opened_arm(settings, settings.seed, emergency) as env,
     ):
         return 0 if rehearse(env, operator, settings.contract, console, stop) else 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy.contract import Contract
-from teleop.agreement import WINDOW_STEPS, MeasuredAxes, goes_against
+from teleop.agreement import WINDOW_STEPS, MeasuredAxes, pulled
 from teleop.takeover import Control
 
 TRIED = 1.0  # action units: 2 cm of the tool, 0.4 rad of the jaw; what has been commanded at least
@@ -59,7 +59,7 @@ class Rehearsal:
             for way, sign in zip(_WAYS[axis], (1, -1), strict=True)
         }
         self._takeover, self._release = Item("take over"), Item("release")
-        self._window: deque[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]
+        self._window: deque[tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]]
         self._window = deque(maxlen=WINDOW_STEPS)  # what was executed, and position and lead before it: (A,) each
         self._control: Control | None = None
 
@@ -89,9 +89,7 @@ class Rehearsal:
         if control is not Control.HUMAN:
             self._window.clear()
             return
-        self._window.append(
-            (np.asarray(action, np.float64), self._axes.position(before), self._axes.lead(before)),
-        )
+        self._window.append((action, self._axes.position(before), self._axes.lead(before)))
         self._judge(self._axes.position(after))
 
     def _heed_control(self, control: Control) -> None:
@@ -102,34 +100,40 @@ class Rehearsal:
             self._release = Item(self._release.name, ItemState.DONE)
 
     def _judge(self, position: NDArray[np.floating]) -> None:
-        """Of the last second or less: which way each axis was sent, and which way it went."""
-        _, began_at, lead = self._window[0]
-        commanded = np.sum([action for action, _, _ in self._window], axis=0)  # (A,)
+        """Of the last second, and of each shorter time up to now: which way each axis was sent, and which it went."""
+        actions, began_at, lead = (np.array(column) for column in zip(*self._window, strict=True))  # (W, A) each
+        commanded = np.cumsum(actions[::-1], axis=0)[::-1]  # from each step of the window to its end
         moved = position - began_at
-        against = goes_against(commanded, lead, moved)
+        against = self._axes.goes_against(commanded, lead, moved)
         for (index, sign), item in self._moves.items():
-            sent, went = sign * commanded[index], sign * moved[index]
-            if sent < TRIED:
-                continue
-            if against[index]:
-                self._moves[index, sign] = self._contradicting(item, index, sign, "the other way", moved[index])
-            elif went >= FOLLOWED:
+            sent = pulled(sign, commanded[:, index], lead[:, index])
+            owed = np.maximum(0.0, sign * lead[:, index])  # it would come of older actions alone
+            if (opposed := against[:, index] & (sent > 0)).any():
+                seen = moved[int(np.argmax(opposed)), index]
+                self._moves[index, sign] = self._contradicting(item, index, sign, "the other way", seen, index)
+            elif ((sent >= TRIED) & (sign * moved[:, index] - owed >= FOLLOWED)).any():
                 self._moves[index, sign] = Item(item.name, ItemState.DONE)
-            elif (other := self._moved_instead(commanded, moved, index)) is not None:
-                way = f"along {self._axes.names[other]} instead"
-                self._moves[index, sign] = self._contradicting(item, index, sign, way, moved[other], other)
+            elif (other := _moved_instead(sent, commanded, lead, moved, index)) is not None:
+                window, axis = other
+                way, seen = f"along {self._axes.names[axis]} instead", moved[window, axis]
+                self._moves[index, sign] = self._contradicting(item, index, sign, way, seen, axis)
 
-    def _moved_instead(self, commanded: NDArray[np.floating], moved: NDArray[np.floating], index: int) -> int | None:
-        """Another axis that went as far, though nobody sent it anywhere."""
-        unsent = (np.abs(commanded) < FOLLOWED) & (np.abs(moved) >= TRIED)
-        if abs(moved[index]) >= FOLLOWED / 2 or not unsent.any():
-            return None
-        return int(np.argmax(np.where(unsent, np.abs(moved), 0.0)))
-
-    def _contradicting(
-        self, item: Item, index: int, sign: int, way: str, moved: float, other: int | None = None
-    ) -> Item:
-        scale, unit = self._units[index if other is None else other]
-        axis = ("+" if sign > 0 else "-") + self._axes.names[index]
-        finding = f"sent along {axis}, it went {way} ({moved * scale:+.3f} {unit}); {_CURE}"
+    def _contradicting(self, item: Item, index: int, sign: int, way: str, moved: float, axis: int) -> Item:
+        scale, unit = self._units[axis]
+        sent = ("+" if sign > 0 else "-") + self._axes.names[index]
+        finding = f"sent along {sent}, it went {way} ({moved * scale:+.3f} {unit}); {_CURE}"
         return Item(item.name, ItemState.CONTRADICTS, finding)
+
+
+def _moved_instead(
+    sent: NDArray[np.floating],
+    commanded: NDArray[np.floating],
+    lead: NDArray[np.floating],
+    moved: NDArray[np.floating],
+    index: int,
+) -> tuple[int, int] | None:
+    """The window and the axis that went far in it, though sent nowhere and owing nothing, while the sent one stood."""
+    unsent = (np.abs(commanded) < FOLLOWED) & (np.abs(lead) < FOLLOWED) & (np.abs(moved) >= TRIED)  # (W, A)
+    stood = (sent >= 2 * TRIED) & (np.abs(moved[:, index]) < FOLLOWED / 2)
+    found = np.argwhere(unsent & stood[:, None])
+    return (int(found[0][0]), int(found[0][1])) if len(found) else None

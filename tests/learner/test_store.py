@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -178,7 +179,7 @@ def test_counting_does_not_take_longer_with_fifty_thousand_episodes(tmp_path: Pa
     ExperienceStore(path, CONTRACT).close()
     connection = sqlite3.connect(path)
     connection.executemany(
-        "INSERT INTO episodes VALUES (NULL, ?, ?, 3, 0, 0, 1, 1, 0, 0, 0, x'')", ((B, n) for n in range(50_000))
+        "INSERT INTO episodes VALUES (NULL, ?, ?, 3, 0, 0, 1, 1, 0, 0, 0, x'', 0)", ((B, n) for n in range(50_000))
     )
     connection.commit()
     connection.close()
@@ -205,7 +206,8 @@ def test_everything_is_there_after_the_process_was_killed(tmp_path: Path) -> Non
         "store.append(m.packed(m.step(m.A, 0, 0), m.step(m.A, 0, 1)))\n"
         "os._exit(9)\n"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    found = {**os.environ, "PYTHONPATH": str(Path(tiny.__file__).parent)}
+    assert subprocess.run([sys.executable, "-c", program], check=False, env=found).returncode == 9
     with ExperienceStore(path, CONTRACT) as store:
         assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1)]
         assert store.counts().env_steps == 2

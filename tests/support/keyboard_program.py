@@ -26,7 +26,7 @@ from teleop.keyboard.settings import KeyboardSettings
 from teleop.takeover import OperatorView
 
 NOWHERE = OperatorView(np.zeros(0, np.float32), np.zeros(0, np.float32))
-TICK_S = 0.05
+TICK_S = 0.02
 
 
 def contract() -> Contract:

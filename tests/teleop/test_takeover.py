@@ -25,7 +25,7 @@ class AgainstAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.machine = TakeoverMachine()
-        self.wanted: list[bool] = []  # what each press that waits asks for, once it is its turn
+        self.wanted: list[bool | None] = []  # what each press that waits asks for; None: the other
         self.hand = False
         self.before = self.machine.control
         self.taken = self.asked = 0

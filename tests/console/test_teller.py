@@ -1,0 +1,71 @@
+"""What the actor's terminal says of episodes, and who is in control."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from actor.episode import EpisodeOutcome
+from console.teller import Teller
+from robot.errors import BusLost
+from teleop.takeover import Control
+from waiting import eventually
+
+
+def told(*, person: bool, terminal: bool = False) -> tuple[Teller, io.StringIO]:
+    output = io.StringIO()
+    return Teller(Console(file=output, width=200, force_terminal=terminal), person=person), output
+
+
+def outcome(**changes: object) -> EpisodeOutcome:
+    made = {"episode": 3, "demonstration": False, "success": True, "steps": 40, "human_steps": 0, "env_steps": 120}
+    return EpisodeOutcome(**(made | changes))  # type: ignore[arg-type]  # the names are those of the fields
+
+
+def test_an_episode_is_one_line_with_who_helped_and_what_cut_it() -> None:
+    teller, output = told(person=False)
+    teller.episode_ended(outcome(human_steps=7))
+    teller.episode_ended(outcome(success=False, cut="paused by the operator"))
+    teller.episode_ended(outcome(demonstration=True, rejected="step 12: the actions moved z by +0.040 m"))
+    teller.episode_ended(outcome(success=False, cut="to be recorded again", rejected="to be recorded again"))
+    assert [line.strip() for line in output.getvalue().splitlines()] == [
+        "120  episode 3: success in 40 steps, 7 by the operator",
+        "120  episode 3: no success in 40 steps, cut: paused by the operator",
+        "120  demonstration 3: success in 40 steps, refused: step 12: the actions moved z by +0.040 m",
+        "120  episode 3: no success in 40 steps, cut: to be recorded again",
+    ]
+
+
+def test_a_fault_is_told_with_what_went_wrong_besides() -> None:
+    teller, output = told(person=False)
+    fault = BusLost("bus: unplugged")
+    fault.add_note("and when it should hold: it is not there")
+    teller.arm_faulty(fault)
+    assert output.getvalue() == "bus: unplugged\n  and when it should hold: it is not there\n"
+
+
+def test_a_person_reads_in_the_last_line_who_drives() -> None:
+    teller, output = told(person=True, terminal=True)
+    with teller:
+        for control, words in (
+            (Control.POLICY, "the policy drives"),
+            (Control.ALIGNING, "nobody drives"),
+            (Control.HUMAN, "you drive"),
+            (Control.RELEASING, "returns to the arm's pose"),
+        ):
+            teller.control_changed(control)
+            eventually(lambda words=words: words in output.getvalue(), words)  # type: ignore[misc]
+        teller.operator_awaited("demonstration: take over begins it")
+        eventually(lambda: "waiting for you" in output.getvalue())
+
+
+def test_a_log_file_gets_a_line_instead_and_a_program_none() -> None:
+    teller, output = told(person=True)
+    with teller:
+        teller.control_changed(Control.HUMAN)
+    assert output.getvalue() == "  control: human\n"
+    teller, output = told(person=False)
+    with teller:
+        teller.control_changed(Control.HUMAN)
+    assert output.getvalue() == ""
