@@ -13,6 +13,7 @@ class TeleopEvent(Enum):
     TAKE_OVER = "take over"
     RELEASE = "release"
     TOGGLE = "take over or release"  # for devices with one key for both
+    REST = "rest"  # the hand keeps still: a release, unless nobody else could drive
     SUCCESS = "success"
     FAILURE = "failure"
     RERECORD = "re-record"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from teleop.device import HandReading, TeleopDevice
 from teleop.events import EventLatch, TeleopEvent
 from teleop.settings import TeleopSettings
 from teleop.takeover import Control, Decision, OperatorView, TakeoverMachine, Verdict
 
-_CONTROL = (TeleopEvent.TAKE_OVER, TeleopEvent.RELEASE, TeleopEvent.TOGGLE)
+_CONTROL = frozenset({TeleopEvent.TAKE_OVER, TeleopEvent.RELEASE, TeleopEvent.TOGGLE, TeleopEvent.REST})
 _VERDICTS = {
     TeleopEvent.SUCCESS: Verdict.SUCCESS,
     TeleopEvent.FAILURE: Verdict.FAILURE,
@@ -21,8 +23,7 @@ class PersonAtDevice:
     def __init__(self, device: TeleopDevice, latch: EventLatch, settings: TeleopSettings) -> None:
         self._device, self._latch, self._settings = device, latch, settings
         self._machine = TakeoverMachine()
-        self._paused = False
-        self._may_begin = False
+        self._paused = self._may_begin = self._demonstrating = False
 
     @property
     def paused(self) -> bool:
@@ -56,7 +57,7 @@ class PersonAtDevice:
 
     def begin_episode(self, *, demonstrating: bool) -> None:
         """In a demonstration the person drives from the first tick on."""
-        self._may_begin = False
+        self._may_begin, self._demonstrating = False, demonstrating
         self._machine.begin(by_hand=demonstrating)
 
     def poll(self, view: OperatorView) -> Decision:
@@ -68,7 +69,9 @@ class PersonAtDevice:
         hand = self._device.read(view)
         before = self._machine.control
         fresh = hand.age_s <= self._settings.stale_s
-        asked = [event for event in events if event in _CONTROL]
+        # In a demonstration nobody else drives, so that a hand that rests keeps the arm.
+        heeded = _CONTROL - {TeleopEvent.REST} if self._demonstrating else _CONTROL
+        asked = [event for event in events if event in heeded]
         control = self._machine.tick(asked, ready=hand.ready, settled=hand.settled, fresh=fresh)
         self._device.follow(control, view)
         return Decision(
@@ -87,7 +90,8 @@ class PersonAtDevice:
         """What to tell of a device that is silent, when somebody wanted it."""
         if not (before.by_hand or asked):
             return ""
+        silent = "gone" if math.isinf(hand.age_s) else f"silent for {hand.age_s:.1f} s"
         return (
-            f"{self._device.name}: silent for {hand.age_s:.1f} s, expected at most {self._settings.stale_s:g} s; the "
+            f"{self._device.name}: {silent}, expected an answer every {self._settings.stale_s:g} s; the "
             f"policy drives, and the device takes over again once it answers: check its cable, radio or battery"
         )

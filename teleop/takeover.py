@@ -126,7 +126,7 @@ class TakeoverMachine:
     def tick(self, events: Iterable[TeleopEvent], *, ready: bool, settled: bool, fresh: bool) -> Control:
         """Who is in control from now to the next tick.
 
-        events: `TAKE_OVER`, `RELEASE` and `TOGGLE` since the last tick
+        events: `TAKE_OVER`, `RELEASE`, `REST` and `TOGGLE` since the last tick
         ready, settled: see `teleop.device.HandReading`
         fresh: whether the device has been heard lately; one that has not takes nothing over, and loses what it had
         """

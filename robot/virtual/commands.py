@@ -70,7 +70,7 @@ class Reset(Frozen):
 
 
 class MoveHand(Frozen):
-    """Bring joints to angles by hand and hold them there; motors with torque win. Answers how long it takes."""
+    """Bring joints to angles by hand and hold them there; strong motors win. Answers how long it takes."""
 
     command: Literal["move_hand"] = "move_hand"
     arm: Arm = "leader"

@@ -1,4 +1,4 @@
-"""A person's hand on an arm: it moves joints that have no torque, along a path in time."""
+"""A person's hand on an arm: it moves joints that do not resist too much, along a path in time."""
 
 from __future__ import annotations
 

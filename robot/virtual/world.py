@@ -18,7 +18,7 @@ from robot.task import CubePose
 from robot.virtual.bodies import Body, SceneBody
 from robot.virtual.bus import BusFaults, ServoBus
 from robot.virtual.hand import Hand, require_joints, waypoints
-from robot.virtual.servo import SUPPLY_V, Drive, JointState
+from robot.virtual.servo import SUPPLY_V, JointState
 
 # A machine that cannot keep up lets the world run slower, rather than in bursts.
 LARGEST_LAG_S = 0.1
@@ -45,12 +45,10 @@ class VirtualArm:
         return {name: servo.has_torque for name, servo in zip(JOINT_NAMES, self.bus.servos, strict=True)}
 
     def step(self, now_s: float) -> None:
-        """Let `SUBSTEP_S` pass. A motor with torque is stronger than a hand."""
+        """Let `SUBSTEP_S` pass."""
         with self.bus.lock:
-            driven = [servo.drive(SUBSTEP_S) for servo in self.bus.servos]
-        held = self.hand.drives(now_s)
-        drives: list[Drive | None] = [motor or hand for motor, hand in zip(driven, held, strict=True)]
-        self._observe(self._body.step(drives))
+            motors = [servo.drive(SUBSTEP_S) for servo in self.bus.servos]
+        self._observe(self._body.step(motors, self.hand.drives(now_s)))
 
     def move_hand(self, target_rad: Mapping[str, float], speed_rad_s: float, now_s: float) -> float:
         """Bring some joints to angles [rad] by hand, and hold them there. Returns when it will be there [s]."""

@@ -54,9 +54,10 @@ class LeaderSettings(BusSettings):
     )
     grab_reads: int = Field(default=3, gt=0, description="So many reads in a row must agree that a hand is there.")
     release_after_s: float = Field(
-        default=1.0,
+        default=0.5,
         ge=0,
-        description="A hand that keeps still for so long gives the arm back; 0: only a key does [s].",
+        description="A hand that keeps still for so long gives the arm back, but in a demonstration; 0: only a key "
+        "does [s].",
     )
     still_rad: float = Field(default=0.02, gt=0, description="No joint of a still hand moves by more [rad].")
 

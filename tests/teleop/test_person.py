@@ -109,6 +109,18 @@ def test_a_pause_lasts_until_it_is_pressed_again(desk: Desk) -> None:
     assert not desk.person.paused
 
 
+def test_a_hand_that_rests_gives_the_arm_back_but_not_in_its_own_demonstration(desk: Desk) -> None:
+    desk.person.begin_episode(demonstrating=False)
+    desk.press(TAKE)
+    desk.person.poll(VIEW)
+    desk.press(TeleopEvent.REST)
+    assert desk.person.poll(VIEW).control is Control.RELEASING
+    desk.person.begin_episode(demonstrating=True)
+    desk.person.poll(VIEW)
+    desk.press(TeleopEvent.REST)
+    assert desk.person.poll(VIEW).control is Control.HUMAN
+
+
 def test_a_device_that_falls_silent_is_named_and_has_the_arm_no_more(desk: Desk) -> None:
     desk.person.begin_episode(demonstrating=False)
     desk.press(TAKE)
