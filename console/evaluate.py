@@ -64,6 +64,11 @@ class _CameraMan:
 def main(argv: list[str]) -> int:
     """Evaluate the newest policy of a run, a snapshot or checkpoints; returns the exit status."""
     settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge eval")
+    if settings.task.judge == "operator":
+        raise ConsoleError(
+            "task.judge: got operator, but in an evaluation nobody presses a key: every trial would fail; expected "
+            "simulator, whose truth judges it"
+        )
     console = Console()
     folders = _chosen_checkpoints(settings)
     if folders is None:
