@@ -25,7 +25,7 @@ class Source(IntEnum):
     POLICY = 1
     HUMAN = 2  # an intervention: the operator took over from the policy
     DEMO = 3  # the operator drove the whole episode, before or beside training
-    HOLD = 4  # nobody: the arm held still while control changed hands, or because nobody had seen the world as it is
+    HOLD = 4  # nobody: the arm held still while control changed hands, a hand rested, or nobody had seen the world
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class Decision:
         """Whose action the step of this tick holds."""
         if demonstrating:
             return Source.DEMO  # holding still is the operator's choice too
+        if self.action is not None and not self.action.any():
+            return Source.HOLD  # a hand that rests on the device does not teach the policy to stand still
         return _SOURCES[self.control]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import numpy as np
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from policy.experience import Source
@@ -129,3 +130,12 @@ def test_each_state_says_whose_action_is_stored() -> None:
         Control.RELEASING: Source.POLICY,
     }
     assert {Decision(control).source(demonstrating=True) for control in Control} == {Source.DEMO}
+
+
+def test_a_hand_that_rests_does_not_teach_the_policy_to_stand_still() -> None:
+    rests, moves = (
+        Decision(Control.HUMAN, np.zeros(4, np.float32)),
+        Decision(Control.HUMAN, np.eye(4, dtype=np.float32)[3]),
+    )
+    assert (rests.source(demonstrating=False), moves.source(demonstrating=False)) == (Source.HOLD, Source.HUMAN)
+    assert rests.source(demonstrating=True) is Source.DEMO
