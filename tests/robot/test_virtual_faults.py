@@ -205,7 +205,7 @@ class TestCamera:
         camera.async_read(timeout_ms=20_000)
         camera.async_read(timeout_ms=20_000)
         begun_s = time.monotonic()
-        for _ in range(2):
+        for _ in range(3):  # who reads late has the first of them at once
             camera.async_read(timeout_ms=20_000)
         assert time.monotonic() - begun_s > 0.7
 
