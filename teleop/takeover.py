@@ -37,6 +37,8 @@ class Verdict(Enum):
     RERECORD = "re-record"  # nothing is learned from it, and a demonstration is made anew
 
 
+# An action that moves nothing: 0.02 mm. What rounding leaves of a resting hand's is a thousandth of that.
+STILL = 1e-3
 _SOURCES = {
     Control.POLICY: Source.POLICY,
     Control.ALIGNING: Source.HOLD,
@@ -77,7 +79,7 @@ class Decision:
         """Whose action the step of this tick holds."""
         if demonstrating:
             return Source.DEMO  # holding still is the operator's choice too
-        if self.action is not None and not self.action.any():
+        if self.action is not None and np.abs(self.action).max() < STILL:
             return Source.HOLD  # a hand that rests on the device does not teach the policy to stand still
         return _SOURCES[self.control]
 

@@ -133,9 +133,7 @@ def test_each_state_says_whose_action_is_stored() -> None:
 
 
 def test_a_hand_that_rests_does_not_teach_the_policy_to_stand_still() -> None:
-    rests, moves = (
-        Decision(Control.HUMAN, np.zeros(4, np.float32)),
-        Decision(Control.HUMAN, np.eye(4, dtype=np.float32)[3]),
-    )
+    still, slow = np.full(4, 1e-6, np.float32), np.array([0, 0, 0, 0.01], np.float32)
+    rests, moves = Decision(Control.HUMAN, still), Decision(Control.HUMAN, slow)
     assert (rests.source(demonstrating=False), moves.source(demonstrating=False)) == (Source.HOLD, Source.HUMAN)
     assert rests.source(demonstrating=True) is Source.DEMO
