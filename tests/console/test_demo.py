@@ -91,7 +91,7 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     # 1.5 updates a step, and the first to begin with were the demonstrations'.
     assert 1.0 <= report["effective_utd"] <= 1.6
     # From 6 demonstrations and a minute of practice; a policy that has learned nothing lifts no cube at all. One that
-    # has lifts every fourth: of 18 trials none would succeed once in 200 times.
+    # lifts every fourth would lift none of 18 once in 200 times.
     assert report["autonomous_success"] > 0
     metrics = [json.loads(line)["metrics"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert metrics[-1]["bc_loss"] < 0.7 * metrics[0]["bc_loss"]
