@@ -16,6 +16,7 @@ from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from actor.loop import ControlLoop
 from actor.settings import start_seed
 from console.arm import opened_arm
+from console.errors import ConsoleError
 from console.link_lines import LinkLines
 from console.operator import opened_operator
 from console.presets import load_settings
@@ -44,6 +45,11 @@ def drive(settings: Settings, console: Console) -> None:
     Ctrl+C ends the episode and parks; a second one lets go of the arm at once. Goes on where the run folder's spool
     stands: with its session, its step budget and its demonstrations.
     """
+    if settings.teleop.device != "scripted" and settings.loop.pace != "realtime":
+        raise ConsoleError(
+            f"loop.pace: got {settings.loop.pace}, whose simulated world runs as fast as it can, but a person drives "
+            f"(teleop.device {settings.teleop.device}); set loop.pace to realtime"
+        )
     emergency = EmergencyStop()
     stop = stop_event(on_second=lambda: emergency.press("a second Ctrl+C"))
     # One thread: the loop's matrices are small, and the learner on the same machine needs the other cores.
@@ -92,6 +98,7 @@ def _drive(
         ExitStack() as stack,
     ):
         if rehearsing and not rehearse(env, operator, settings.contract, console, stop):
+            console.print("the rehearsal was not finished: nothing was recorded", highlight=False)
             return
         write_contact_sheet(settings.folder, env.arm.read().frames, settings.contract.cameras)
         teller = stack.enter_context(Teller(console, person=person))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from console.preset_edit import at_end, compose, first_in, replaced, under
 from console.preset_file import SettingsError, read_preset
 from learner.disk import write_atomically
 from policy.contract import Camera
@@ -22,9 +23,9 @@ def write_crop(path: Path, cameras: Sequence[Camera], name: str) -> None:
     Raises `SettingsError` where the file is written in a form that cannot be changed in place.
     """
     text = path.read_text(encoding="utf-8")
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = compose(text)
     crop = next(camera.crop for camera in cameras if camera.name == name)
-    listed = _under(_under(root, PLACE[0]), PLACE[1])
+    listed = under(under(root, PLACE[0]), PLACE[1])
     if listed is None:
         changed = _with_cameras(text, root, cameras)
     else:
@@ -36,46 +37,35 @@ def write_crop(path: Path, cameras: Sequence[Camera], name: str) -> None:
 def crop_lines(cameras: Sequence[Camera], extends: str = "") -> str:
     """The lines of a preset that say which regions its cameras have."""
     start = f"extends: {extends}\n" if extends else ""
-    return f"{start}{PLACE[0]}:\n{_camera_lines(cameras, '  ')}"
+    below = "".join(f"  {line}" for line in _camera_lines(cameras).splitlines(keepends=True))
+    return f"{start}{PLACE[0]}:\n{below}"
 
 
-def _camera_lines(cameras: Sequence[Camera], indent: str) -> str:
-    dumped = yaml.safe_dump(
+def _camera_lines(cameras: Sequence[Camera]) -> str:
+    return yaml.safe_dump(
         {PLACE[1]: [camera.model_dump() for camera in cameras]}, sort_keys=False, default_flow_style=None, width=1000
     )
-    return "".join(f"{indent}{line}" for line in dumped.splitlines(keepends=True))
-
-
-def _under(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return next((value for name, value in node.value if name.value == key), None)
 
 
 def _crop_of(listed: yaml.Node, name: str) -> yaml.Node | None:
     for camera in listed.value:
-        called = _under(camera, "name")
+        called = under(camera, "name")
         if called is not None and called.value == name:
-            return _under(camera, "crop")
+            return under(camera, "crop")
     return None
 
 
 def _with_numbers(text: str, crop: yaml.Node | None, numbers: dict[str, int]) -> str:
     """The text with the four numbers replaced where they stand, from the last to the first."""
-    nodes = [(node, value) for key, value in numbers.items() if (node := _under(crop, key)) is not None]
+    nodes = [(node, value) for key, value in numbers.items() if (node := under(crop, key)) is not None]
     for node, value in sorted(nodes, key=lambda pair: -pair[0].start_mark.index):
-        text = f"{text[: node.start_mark.index]}{value}{text[node.end_mark.index :]}"
+        text = replaced(text, node, str(value))
     return text
 
 
 def _with_cameras(text: str, root: yaml.Node | None, cameras: Sequence[Camera]) -> str:
     """The text with all cameras: below `contract:` where the file has that, else at its end."""
-    contract = _under(root, PLACE[0])
-    if isinstance(contract, yaml.MappingNode) and not contract.flow_style and contract.value:
-        first = contract.value[0][0].start_mark
-        line = first.index - first.column
-        return text[:line] + _camera_lines(cameras, " " * first.column) + text[line:]
-    return (text if text.endswith("\n") or not text else f"{text}\n") + crop_lines(cameras)
+    return first_in(text, under(root, PLACE[0]), _camera_lines(cameras)) or at_end(text, crop_lines(cameras))
 
 
 def _require_as_meant(path: Path, changed: str, cameras: Sequence[Camera]) -> None:

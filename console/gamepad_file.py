@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from console.preset_edit import at_end, compose, first_in, replaced, under
 from console.preset_file import SettingsError
 from learner.disk import write_atomically
 
@@ -35,36 +36,25 @@ def write_mapping(path: Path, mapping: str) -> None:
 
 def mapping_lines(mapping: str, extends: str = "") -> str:
     """The lines of a preset that set the mapping."""
-    return (f"extends: {extends}\n" if extends else "") + _nested(MAPPING_AT, mapping, "")
+    return (f"extends: {extends}\n" if extends else "") + _nested(MAPPING_AT, mapping)
 
 
 def _with_mapping(text: str, mapping: str) -> str:
-    """The text with the mapping where it stands, below the section that is there, or at the end."""
-    node, keys = yaml.compose(text, Loader=yaml.SafeLoader), list(MAPPING_AT)
-    while keys and (below := _under(node, keys[0])) is not None:
+    """The text with the mapping where it stands, first in the section that is there, or at the end."""
+    node, keys = compose(text), list(MAPPING_AT)
+    while keys and (below := under(node, keys[0])) is not None:
         node = below
         keys.pop(0)
     if isinstance(node, yaml.ScalarNode) and not keys:
-        return f"{text[: node.start_mark.index]}{json.dumps(mapping)}{text[node.end_mark.index :]}"
+        return replaced(text, node, json.dumps(mapping))
     if len(keys) == len(MAPPING_AT):
-        return (text if text.endswith("\n") or not text else f"{text}\n") + mapping_lines(mapping)
-    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
-        first = node.value[0][0].start_mark
-        line = first.index - first.column
-        return text[:line] + _nested(tuple(keys), mapping, " " * first.column) + text[line:]
-    return text  # which is not as meant, and refused
+        return at_end(text, mapping_lines(mapping))
+    return first_in(text, node, _nested(tuple(keys), mapping)) or text  # which is not as meant, and refused
 
 
-def _nested(keys: tuple[str, ...], value: str, indent: str) -> str:
+def _nested(keys: tuple[str, ...], value: str) -> str:
     """One line for each key, the value behind the last."""
-    lines = [f"{indent}{'  ' * depth}{key}:" for depth, key in enumerate(keys)]
-    return "\n".join(lines) + f" {json.dumps(value)}\n"
-
-
-def _under(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return next((value for name, value in node.value if name.value == key), None)
+    return "\n".join(f"{'  ' * depth}{key}:" for depth, key in enumerate(keys)) + f" {json.dumps(value)}\n"
 
 
 def _set(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def main(argv: list[str]) -> int:
         opened_operator(settings, settings.seed, emergency, console) as operator,
         opened_arm(settings, settings.seed, emergency) as env,
     ):
-        return 0 if rehearse(env, operator, settings.contract, console, stop) else 1
+        done = rehearse(env, operator, settings.contract, console, stop)
+        console.print("rehearsed" if done else "the rehearsal was not finished", highlight=False)
+        return 0 if done else 1
 
 
 def rehearse(env: ArmEnv, operator: Operator, contract: Contract, console: Console, stop: threading.Event) -> bool:

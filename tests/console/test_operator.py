@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from console.actor import drive
 from console.errors import ConsoleError
 from console.operator import opened_operator
 from console.presets import load_preset
@@ -55,6 +56,16 @@ def test_a_keyboard_without_a_terminal_is_refused_with_the_cure(monkeypatch: pyt
         monkeypatch.setattr(sys, "stdin", nothing)
         with pytest.raises(TeleopError, match=r"start Nudge from the terminal .* teleop\.keys false"):
             opened("fast", device="gamepad")
+
+
+def test_a_person_in_a_world_that_runs_as_fast_as_it_can_is_refused(tmp_path: Path) -> None:
+    settings = load_preset(Settings, "fast")
+    with pytest.raises(ConsoleError, match=r"loop\.pace: got learner, .* set loop\.pace to realtime"):
+        drive(
+            Settings.model_validate(settings.model_dump() | {"runs": tmp_path, "teleop": {"device": "keyboard"}}),
+            Console(file=io.StringIO()),
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 @contextmanager
