@@ -4,7 +4,7 @@
 
 It stands where a person would stand: it sees the arms and the cube, feels whether the leader is limp, and moves the
 leader's joints. What the actor is about it tells from that alone: an arm that waits at its start wants a demonstration.
-Beside it: `nudge actor --preset virtual --teleop.device leader --teleop.leader.release-after-s 0.3`.
+What runs beside it: docs/leader.md.
 """
 
 from __future__ import annotations
