@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
+from console.priority import take_short_turns
 from console.run_folder import WATCHDOG_LOG_FILE
 from console.settings import Settings
 from robot.env import ArmEnv, make_env
@@ -28,6 +29,7 @@ def at_rest_afterwards[T: Closing](settings: Settings, opened: Callable[[], T]) 
     with ExitStack() as stack:
         watchdog = None
         if arm.kind == "so101":
+            take_short_turns()
             settings.folder.mkdir(parents=True, exist_ok=True)
             log = settings.folder / WATCHDOG_LOG_FILE
             watchdog = stack.enter_context(Watchdog(arm.watchdog, arm.so101, arm.motion, log))

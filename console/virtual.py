@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from pydantic import Field
 from rich.console import Console
 
 from console.presets import parse_options
-from console.priority import niceness
+from console.priority import niceness, take_short_turns
 from console.stopping import stop_event
 from robot.virtual.control import Remote
 from robot.virtual.settings import VirtualSettings
@@ -47,8 +46,7 @@ def main(argv: list[str]) -> int:
 def serve(settings: VirtualVerbSettings) -> None:
     """Run a station until someone says stop; leaves no port and no socket behind."""
     stop = stop_event()
-    # Threads take turns: a servo must not wait long for its turn to answer.
-    sys.setswitchinterval(0.0005)
+    take_short_turns()
     console = Console(soft_wrap=True, highlight=False)
     with niceness(settings.niceness) as refused:
         if refused:
