@@ -28,6 +28,16 @@ class Source(IntEnum):
     HOLD = 4  # nobody: the arm held still while control changed hands, a hand rested, or nobody had seen the world
 
 
+# An action that moves nothing: 0.02 mm. What rounding leaves of a resting hand's is a thousandth of that.
+STILL = 1e-3
+
+
+def is_resting(action: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether actions (..., A) move nothing: (...)."""
+    resting: NDArray[np.bool_] = np.abs(action).max(axis=-1) < STILL
+    return resting
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen right before acting.

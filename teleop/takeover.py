@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.experience import Source
+from policy.experience import Source, is_resting
 from teleop.events import TeleopEvent
 
 
@@ -37,8 +37,6 @@ class Verdict(Enum):
     RERECORD = "re-record"  # nothing is learned from it, and a demonstration is made anew
 
 
-# An action that moves nothing: 0.02 mm. What rounding leaves of a resting hand's is a thousandth of that.
-STILL = 1e-3
 _SOURCES = {
     Control.POLICY: Source.POLICY,
     Control.ALIGNING: Source.HOLD,
@@ -79,7 +77,7 @@ class Decision:
         """Whose action the step of this tick holds."""
         if demonstrating:
             return Source.DEMO  # holding still is the operator's choice too
-        if self.action is not None and np.abs(self.action).max() < STILL:
+        if self.action is not None and is_resting(self.action):
             return Source.HOLD  # a hand that rests on the device does not teach the policy to stand still
         return _SOURCES[self.control]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -53,6 +53,8 @@ class Naive:
             for start in range(len(steps)):
                 if start == len(steps) - 1 and steps[start].final is None:
                     continue  # no successor yet
+                if steps[start].source is Source.DEMO and not steps[start].reward and not steps[start].action.any():
+                    continue  # the hand rests
                 reward = discounted_changes = 0.0
                 factor, at = 1.0, start
                 for k in range(start, min(start + n_step, len(steps))):
@@ -89,14 +91,16 @@ def histories(draw: st.DrawFn) -> list[EncodedStep]:
         last = step == length - 1 and end != "open"
         number += 2
         gripper = draw(st.sampled_from([-1.0, -0.3, 0.0, 0.4, 1.0]))
+        source, reward = draw(st.sampled_from(list(Source))), draw(st.sampled_from([0.0, 1.0, -0.5]))
+        rests = source is Source.DEMO and reward == 0 and draw(st.booleans())
         steps.append(
             EncodedStep(
                 cursor=len(steps) * 2 + 1,
                 id=StepId(f"session{which}", episode, step),
                 observation=observation(number),
-                action=np.array([number / 1000, 0, 0, gripper], np.float32),
-                source=draw(st.sampled_from(list(Source))),
-                reward=draw(st.sampled_from([0.0, 1.0, -0.5])),
+                action=np.zeros(4, np.float32) if rests else np.array([number / 1000, 0, 0, gripper], np.float32),
+                source=source,
+                reward=reward,
                 terminated=last and end == "terminated",
                 final=observation(number + 1) if last else None,
                 rejected=last and end == "rejected",
@@ -183,7 +187,7 @@ def episode(count: int, source: Source, first: int = 0, *, terminated: bool = Tr
             cursor=first + i + 1,
             id=StepId("s", first, i),
             observation=observation(2.0 * (first + i)),
-            action=np.array([2 * (first + i) / 1000, 0, 0, 0], np.float32),
+            action=np.array([2 * (first + i) / 1000, 0.1, 0, 0], np.float32),
             source=source,
             reward=float(i == count - 1),
             terminated=terminated and i == count - 1,
@@ -224,6 +228,17 @@ class TestByHand:
         replay = fill(tmp_path, steps)
         assert set(drawn(replay, 3)) == {0.0, 6.0, 8.0}
         assert drawn(replay, 3)[0.0] == pytest.approx((2.0, 0.0, 0.9, 0.0))  # one step only, up to the gap
+
+    def test_a_hand_that_rests_in_a_demonstration_teaches_nothing_but_its_success(self, tmp_path: Path) -> None:
+        steps = [replace(step, action=np.zeros(4, np.float32)) for step in episode(3, Source.DEMO)]
+        steps[0] = replace(steps[0], action=np.array([0, 0.002, 0, 0], np.float32))
+        # Step 0 moves 0.04 mm, steps 1 and 2 nothing; step 2 earns the reward. Step 0 looks ahead across step 1.
+        replay = fill(tmp_path, steps)
+        assert len(replay) == 2
+        batch = replay.sample(64, 0.5, 3, GAMMA, np.random.default_rng(0))
+        assert batch.demo == 64
+        found = dict(zip(batch.proprioception[:, 0].tolist(), batch.reward.tolist(), strict=True))
+        assert found == {0.0: pytest.approx(0.81), 4.0: pytest.approx(1.0)}
 
     def test_growing_keeps_everything(self, tmp_path: Path) -> None:
         replay = Replay(tmp_path, LAYOUT, {}, 2)
