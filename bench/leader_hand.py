@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402 - the path comes first
 import tyro  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from bench.leader_scene import EpisodeWatch, Foresight, Scene, hand_pose  # noqa: E402
+from bench.leader_scene import FOLLOWER_DELAY_LOOKS, EpisodeWatch, Foresight, Scene, hand_pose  # noqa: E402
 from robot.arm import JOINT_NAMES  # noqa: E402
 from robot.kinematics import Kinematics  # noqa: E402
 from robot.settings import ControllerSettings, TaskSettings  # noqa: E402
@@ -33,6 +33,7 @@ from robot.virtual.commands import FollowPath, MoveHand, ReleaseHand, State  # n
 from robot.virtual.control import Remote  # noqa: E402
 from robot.virtual.errors import VirtualArmError  # noqa: E402
 from robot.virtual.station import CONTROL_SOCKET  # noqa: E402
+from teleop.expert import ALIGNED_M, GRASP_M, OPEN_RAD  # noqa: E402
 from teleop.scripted import ScriptedOperator  # noqa: E402
 from teleop.settings import OperatorSettings  # noqa: E402
 from teleop.takeover import OperatorView  # noqa: E402
@@ -41,9 +42,12 @@ LOOK_S = 0.1
 WAITING_S = 1.0  # an arm that stands still at its start for so long waits for a demonstration
 LIFTED_S = 0.8  # the cube is up, and whoever judges it has seen it
 PULL_RAD, PULL_RAD_S, PULL_LOOKS = 0.4, 3.0, 8  # how the hand takes hold of a leader that mirrors
-SQUEEZE_LOOKS = 7
+SQUEEZE_LOOKS = 5
+WAIT_LOOKS = FOLLOWER_DELAY_LOOKS
 TREMBLE_RAD = 0.05
 ROLL = JOINT_NAMES.index("wrist_roll")  # pulled at, since it does not move the tool
+TOOL, JAW = slice(len(JOINT_NAMES), len(JOINT_NAMES) + 3), JOINT_NAMES.index("gripper")  # in what the operator sees
+CLOSING_BELOW_M = GRASP_M + 0.006  # as the expert does
 
 Vector = NDArray[np.float64]
 
@@ -95,7 +99,7 @@ class LeaderHand:
         self._watch = EpisodeWatch(task)
         self._stage, self._demonstrating = Stage.DONE, False
         self._looks = 0
-        self._pulled_looks = self._squeezed_looks = 0
+        self._pulled_looks = self._squeezed_looks = self._waited_looks = 0
         self._hand_rad: Vector | None = None  # while it holds the leader
         self._foresight: Foresight | None = None  # while it drives
 
@@ -145,10 +149,11 @@ class LeaderHand:
             if scene.mirrors:
                 self._take_hold(scene)
             return
-        if self._foresight is not None and self._squeezes(scene):
+        view = self._view(scene)
+        if self._foresight is not None and (self._squeezes(scene) or self._waits_to_close(view, scene)):
             self._tremble()
             return
-        action = self._operator.poll(self._view(scene)).action
+        action = self._operator.poll(view).action
         if action is None:
             self._let_go()
         elif holds:
@@ -165,10 +170,27 @@ class LeaderHand:
         self._squeezed_looks = self._squeezed_looks + 1 if closed else 0
         return 0 < self._squeezed_looks <= SQUEEZE_LOOKS and scene.cube[4] < 0.5
 
+    def _waits_to_close(self, view: OperatorView, scene: Scene) -> bool:
+        """Whether the hand is where it would close, and waits for the follower to come to rest there.
+
+        Once it rests, what the hand has shown it is where it is: whatever was foreseen.
+        """
+        assert self._hand_rad is not None
+        assert self._foresight is not None
+        tool_m, jaw_rad = view.proprioception[TOOL], float(view.proprioception[JAW])
+        above_m = float(np.linalg.norm((tool_m - scene.cube[:3])[:2]))
+        if above_m > ALIGNED_M or tool_m[2] > CLOSING_BELOW_M or jaw_rad < OPEN_RAD / 2:
+            self._waited_looks = 0
+            return False
+        self._waited_looks += 1
+        if self._waited_looks == WAIT_LOOKS:
+            self._foresight = Foresight(hand_pose(self._kinematics, self._hand_rad), scene.follower)
+        return self._waited_looks <= WAIT_LOOKS
+
     def _tremble(self) -> None:
         """Keep where it is, as a hand does: one that is quite still would give the arm back."""
         assert self._hand_rad is not None
-        self._steer(np.zeros(4), TREMBLE_RAD * (-1) ** self._squeezed_looks)
+        self._steer(np.zeros(4), TREMBLE_RAD * (-1) ** (self._squeezed_looks + self._waited_looks))
 
     def _view(self, scene: Scene) -> OperatorView:
         """What the operator would see in the actor, as far as the expert looks at it."""
