@@ -12,6 +12,9 @@ from console.settings import Settings
 from robot.safety.emergency import EmergencyStop
 from teleop.device import TeleopDevice
 from teleop.events import EventLatch
+from teleop.keyboard.device import Keyboard
+from teleop.keyboard.shown import ShownOperator
+from teleop.keyboard.table import key_lines
 from teleop.person import PersonAtDevice
 from teleop.scripted import ScriptedOperator
 from teleop.takeover import Operator
@@ -30,13 +33,15 @@ def opened_operator(settings: Settings, seed: int, emergency: EmergencyStop, con
         return
     latch = EventLatch(emergency.press, emergency.reset)
     with ExitStack() as stack:
+        device: TeleopDevice
+        keyboard: Keyboard | None
         if teleop.device == "keyboard":
-            device = _keyboard(settings, latch, stack, console, drives=True)
+            keyboard = device = _keyboard(settings, latch, stack, console, drives=True)
         else:
-            if teleop.keys:
-                _keyboard(settings, latch, stack, console, drives=False)
+            keyboard = _keyboard(settings, latch, stack, console, drives=False) if teleop.keys else None
             device = stack.enter_context(_hand_device(settings, latch))
-        yield PersonAtDevice(device, latch, teleop)
+        person = PersonAtDevice(device, latch, teleop)
+        yield person if keyboard is None else ShownOperator(person, keyboard)
 
 
 def _hand_device(settings: Settings, latch: EventLatch) -> TeleopDevice:
@@ -50,13 +55,8 @@ def _hand_device(settings: Settings, latch: EventLatch) -> TeleopDevice:
     return LeaderArm(settings.teleop.leader, settings.contract, settings.arm.controller, latch)
 
 
-def _keyboard(
-    settings: Settings, latch: EventLatch, stack: ExitStack, console: Console, *, drives: bool
-) -> TeleopDevice:
+def _keyboard(settings: Settings, latch: EventLatch, stack: ExitStack, console: Console, *, drives: bool) -> Keyboard:
     """The keyboard, open, and in the terminal which key does what."""
-    from teleop.keyboard.device import Keyboard
-    from teleop.keyboard.table import key_lines
-
     keyboard = stack.enter_context(Keyboard(settings.teleop.keyboard, settings.contract, latch, drives=drives))
     for line in (keyboard.source, *key_lines(settings.teleop.keyboard.keys, drives=drives)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -15,13 +15,14 @@ from teleop.errors import TeleopError
 from teleop.events import EventLatch, TeleopEvent
 from teleop.keyboard.focus import FocusedTerminal
 from teleop.keyboard.held import HeldKeys
+from teleop.keyboard.page_source import PageSource
 from teleop.keyboard.pynput_source import PynputSource, hears_another
 from teleop.keyboard.settings import KeyboardSettings, Keys
 from teleop.takeover import Control, OperatorView
 
 
 class Keyboard:
-    """A `TeleopDevice`: heard only while the terminal that Nudge runs in has the focus."""
+    """A `TeleopDevice`: heard only while the terminal that Nudge runs in, or a page in a browser, has the focus."""
 
     def __init__(self, settings: KeyboardSettings, contract: Contract, latch: EventLatch, *, drives: bool) -> None:
         """drives: whether its keys move the tool; beside another device only those for success, pause and the like."""
@@ -32,6 +33,8 @@ class Keyboard:
         self._held = HeldKeys(settings.keys.emergency_stop, settings.hold_s)
         self._terminal = FocusedTerminal(self._held.focus, self._typed)
         self._pynput: PynputSource | None = None
+        self._page: PageSource | None = None
+        self._shown = ("", "")
         self._source = ""
         self._exits = ExitStack()
 
@@ -46,11 +49,14 @@ class Keyboard:
         return self._source
 
     def __enter__(self) -> Self:
-        """Take the terminal over and begin to listen. Raises `TeleopError` with the cure where that does not work."""
+        """Begin to listen, at the terminal or a page. Raises `TeleopError` with the cure where that does not work."""
         with ExitStack() as exits:
-            exits.enter_context(self._terminal)
-            why_not = self._why_not_pynput(exits)
-            self._source = self._told(why_not)
+            if self._settings.source == "page":
+                self._page = exits.enter_context(self._new_page())
+                self._source = f"keyboard: keys count in the page {self._page.url} while it has the focus; open it"
+            else:
+                exits.enter_context(self._terminal)
+                self._source = self._told(self._why_not_pynput(exits))
             self._exits = exits.pop_all()
         return self
 
@@ -61,11 +67,32 @@ class Keyboard:
         """The keys held down, or tapped since the last call, as an action."""
         moves = [self._directions[key] for key in self._held.moving() if key in self._directions]
         action = np.clip(np.sum(moves, axis=0), -1.0, 1.0) * self._settings.speed if moves else self._still
-        heard = self._terminal.alive and (self._pynput is None or self._pynput.alive)
-        return HandReading(action.astype(np.float32), age_s=0.0 if heard else math.inf)
+        return HandReading(action.astype(np.float32), age_s=0.0 if self._heard else math.inf)
 
-    def follow(self, control: Control, view: OperatorView) -> None:
-        """Keys need not follow anything."""
+    def follow(self, control: Control, view: OperatorView) -> None:  # noqa: ARG002  # keys have no pose
+        """Show on the page who is in control."""
+        self._show(control.value, self._shown[1])
+
+    def ask(self, wish: str) -> None:
+        """Show on the page what the operator is to do before anything goes on; empty when nothing waits."""
+        self._show(self._shown[0], wish)
+
+    @property
+    def _heard(self) -> bool:
+        if self._page is not None:
+            return self._page.alive
+        return self._terminal.alive and (self._pynput is None or self._pynput.alive)
+
+    def _show(self, control: str, wish: str) -> None:
+        if self._page is not None and (control, wish) != self._shown:
+            self._page.show(control, wish)
+        self._shown = (control, wish)
+
+    def _new_page(self) -> PageSource:
+        held = self._held
+        return PageSource(
+            self._settings, self._pressed, held.release, held.focus, held.forget, drives=bool(self._directions)
+        )
 
     def _why_not_pynput(self, exits: ExitStack) -> str:
         """Begin to listen with pynput, unless it is not to be; then why. Raises where it is asked for and cannot."""

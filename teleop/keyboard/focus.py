@@ -24,7 +24,8 @@ _ASK = b"\x1b[?1004$p\x1b[c"  # DECRQM: is it known; and DA1, which every termin
 _IFLAG, _CC = 0, 6  # in what `tcgetattr` gives
 
 _CURE = (
-    "start Nudge from the terminal at which the operator sits, or set teleop.keys false and teleop.device to another"
+    "start Nudge from the terminal at which the operator sits, set teleop.keyboard.source page, or set teleop.keys "
+    "false and teleop.device to another"
 )
 
 

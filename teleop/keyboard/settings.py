@@ -51,16 +51,28 @@ class Keys(Frozen):
         return self
 
 
+class PageSettings(Frozen):
+    """Where the page in the browser is served, with the source `page`."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address of this machine at which the page can be opened; beyond loopback its URL holds a token.",
+    )
+    port: int = Field(default=8091, ge=0, le=65535, description="Port of the page; 0: any that is free.")
+
+
 class KeyboardSettings(Frozen):
     """How its keys move the tool."""
 
     speed: float = Field(default=0.5, gt=0, le=1, description="Action of a key that is held down, as a share of 1.")
-    source: Literal["auto", "pynput", "terminal"] = Field(
+    source: Literal["auto", "pynput", "terminal", "page"] = Field(
         default="auto",
         description="Where keys come from: `pynput` hears them go down and up; `terminal` hears the characters that "
-        "they type, over ssh too; `auto` takes pynput where it can hear this terminal's keyboard, and says so.",
+        "they type, over ssh too; `page` hears them go down and up in a browser, on any machine; `auto` takes pynput "
+        "where it can hear this terminal's keyboard, else the terminal, and says so.",
     )
     hold_s: float = Field(
         default=0.2, gt=0, le=1, description="How long a character moves the tool, with the source `terminal` [s]."
     )
+    page: PageSettings = PageSettings()
     keys: Keys = Keys()
