@@ -42,11 +42,11 @@ class LoopSettings(Frozen):
         "not make its ticks late; 0 leaves it. The start tells if it is refused.",
     )
     realtime_priority: int = Field(
-        default=0,
+        default=10,
         ge=0,
         le=99,
         description="With pace `realtime`: priority of the control loop's thread over everything else (SCHED_FIFO); 0 "
-        "is none. Not beside a virtual arm, whose servos would wait for a processor. The start tells if it is refused.",
+        "is none. The start tells if it is refused.",
     )
     flush_s: float = Field(
         default=30.0,

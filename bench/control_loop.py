@@ -1,6 +1,6 @@
 """How punctual the control loop is while a learner trains beside it; LeRobot's own loop on the same virtual arm.
 
-    python bench/control_loop.py [--json] [--hz 10] [--seconds 20] [--no-lerobot] [--folder PATH]
+    python bench/control_loop.py [--json] [--hz 10] [--seconds 20] [--lerobot-seconds 20] [--folder PATH]
 
 See bench/README.md.
 """
@@ -27,23 +27,34 @@ from bench.turns import BenchError  # noqa: E402
 from console.run_report import machine  # noqa: E402
 
 EPISODE_S = 8.0
+PROCESSORS, STEAL = Path("/proc/stat"), 8  # "cpu", then what the time of all processors went to: proc_stat(5)
 ROWS = {"late": "late", "period error": "period_error", "observation to action": "observation_to_action"}
 
 
-def measure(hz: float, seconds: float, folder: Path, *, lerobot: bool) -> dict[str, Any]:
-    """Both sides one after the other, on one station, while one learner trains."""
+def measure(hz: float, seconds: float, lerobot_seconds: float, folder: Path) -> dict[str, Any]:
+    """Both sides one after the other, on one station, while one learner trains. lerobot_seconds: 0 leaves it out"""
     figures: dict[str, Any] = {"hz": hz, "machine": machine(), "load_before": os.getloadavg()[0]}
     with ExitStack() as stack:
         station_folder = folder / "station"
         cameras = stack.enter_context(control_nudge.station(station_folder))
         settings = control_nudge.make_settings(folder, station_folder, cameras, hz, EPISODE_S)
         address = stack.enter_context(control_nudge.training(settings))
+        stolen = stolen_s()
         figures |= ours(control_nudge.drive(settings, address, seconds))
-        figures["load"] = os.getloadavg()[0]
-        if lerobot:
-            figures |= theirs(control_lerobot.drive(station_folder, cameras, hz, seconds, EPISODE_S), 1 / hz)
-            figures["lerobot_load"] = os.getloadavg()[0]
+        figures |= {"load": os.getloadavg()[0], "stolen_s": stolen_s() - stolen}
+        if lerobot_seconds:
+            stolen = stolen_s()
+            drive = control_lerobot.drive(station_folder, cameras, hz, lerobot_seconds, EPISODE_S)
+            figures |= theirs(drive, 1 / hz)
+            figures |= {"lerobot_load": os.getloadavg()[0], "lerobot_stolen_s": stolen_s() - stolen}
     return figures
+
+
+def stolen_s() -> float:
+    """For how long the host of this virtual machine has given its processors to others [s]; 0 where nobody tells."""
+    if not PROCESSORS.is_file():
+        return 0.0
+    return int(PROCESSORS.read_text().split()[STEAL]) / os.sysconf("SC_CLK_TCK")
 
 
 def ours(timing: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +105,8 @@ def table(figures: dict[str, Any]) -> str:
         }
         lines += [f"{side:8}{name:24}" + "".join(f"{row[key]:9.2f}" for key in keys) for name, row in rows.items()]
         lines += [f"{side:8}{figures[f'{prefix}ticks']} ticks, {figures[f'{prefix}overruns']} overruns"]
+        if figures[f"{prefix}stolen_s"]:
+            lines += [f"{side:8}the host of this machine took {figures[f'{prefix}stolen_s']:.1f} s meanwhile"]
     if figures.get("lerobot_ended_by"):
         lines += [f"LeRobot's loop ended before its time: {figures['lerobot_ended_by']}"]
     return "\n".join(lines)
@@ -105,14 +118,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--hz", type=float, default=10.0, help="control rate [Hz]")
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each side, without resets [s]")
-    parser.add_argument("--no-lerobot", action="store_true", help="only ours")
+    parser.add_argument("--lerobot-seconds", type=float, default=None, help="time for LeRobot if another [s]; 0: none")
     parser.add_argument("--folder", type=Path, default=None, help="where to work; empty, or new")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nudge-control-")))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            figures = measure(options.hz, options.seconds, folder.absolute(), lerobot=not options.no_lerobot)
+            theirs_s = options.seconds if options.lerobot_seconds is None else options.lerobot_seconds
+            figures = measure(options.hz, options.seconds, theirs_s, folder.absolute())
         except BenchError as error:
             sys.exit(f"bench/control_loop.py: {error}")
     print(table(figures))

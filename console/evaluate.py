@@ -25,7 +25,7 @@ from console.checkpoints import checkpoint_table, choose_checkpoint, require_che
 from console.errors import ConsoleError
 from console.evaluation_grid import Placement, conditions, make_grid, placements
 from console.presets import load_settings
-from console.punctuality import asked_niceness
+from console.punctuality import asked_niceness, asked_realtime
 from console.report_data import Evaluation, Trial
 from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
@@ -141,6 +141,7 @@ def _run_trials(
         asked_niceness(settings.loop, console),
         opened_arm(settings, settings.seed, EmergencyStop()) as env,
         _film(env.arm) as film,
+        asked_realtime(settings.loop, console),
     ):
         bench = _Bench(env, policy, settings, console)
         for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):

@@ -31,6 +31,7 @@ Ticks = NDArray[np.int64]
 _log = logging.getLogger(__name__)
 # What an answer has around its parameters: header, id, length, error, checksum.
 _LENGTH_BESIDES_PARAMETERS = 2
+READ_WAIT_S = 0.002  # the driver looks at its own time-outs so often
 _PARAMETERS_BEGIN, _ID_AT, _LENGTH_AT = 5, 2, 3
 
 
@@ -64,6 +65,9 @@ class So101Bus:
         bus = FeetechMotorsBus(str(port), motors)
         with self._translated("opening"):
             bus.connect(handshake=False)  # its handshake gives up at the first lost packet
+            # Feetech's SDK asks a port that never waits again and again: that takes a core from those who are to
+            # answer, and the interpreter from the cameras' threads.
+            bus.port_handler.ser.timeout = READ_WAIT_S
         self._lerobot = bus
         try:
             with self._translated("locking"):

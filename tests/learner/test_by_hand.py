@@ -112,7 +112,7 @@ class TestCritic:
         replay = Replay(tmp_path, LAYOUT, {})
         seen = EncodedObservation(np.zeros(LAYOUT.views.shape, np.float16), np.zeros(2, np.float32))
         action = np.zeros(4, np.float32)
-        replay.add(EncodedStep(1, StepId("0" * 32, 0, 0), seen, action, Source.DEMO, reward, terminated, final=seen))
+        replay.add(EncodedStep(1, StepId("0" * 32, 0, 0), seen, action, Source.POLICY, reward, terminated, final=seen))
         batch = replay.sample(4, 0.5, 3, GAMMA, np.random.default_rng(0))
         assert updated(make_sac(), batch)["critic_loss"] == pytest.approx(loss, rel=1e-5)
 
