@@ -259,4 +259,4 @@ class LearnerLink:
             )
         )
         durable = unpack_step_id(reply.last_durable) if reply.HasField("last_durable") else None
-        return Welcome(reply.run_id, reply.policy_version, reply.policy_spec_json, durable)
+        return Welcome(reply.run_id, reply.policy_version, reply.policy_spec_json, durable, reply.shared_demonstrations)

@@ -82,12 +82,13 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The learner's answer to our Hello."""
+    """The learner's answer to our Hello. shared_demonstrations: successful ones that it has from demo sets"""
 
     run_id: str
     policy_version: int
     policy_spec_json: str
     last_durable: StepId | None
+    shared_demonstrations: int = 0
 
 
 def reason_of(error: Exception) -> tuple[grpc.StatusCode | None, str]:

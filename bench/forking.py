@@ -6,7 +6,7 @@ import multiprocessing
 from multiprocessing.context import ForkServerContext
 
 # What actors and learners import: seconds each time, on a busy machine a minute.
-IMPORTED = ("actor.link", "actor.loop", "console.learner", "learner.service")
+IMPORTED = ("actor.link", "actor.loop", "console.learner", "console.record", "learner.service")
 
 
 def forking() -> ForkServerContext:

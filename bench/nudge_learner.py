@@ -138,6 +138,10 @@ class SyntheticSteps:
         """Steps with their cursors, which count from 1."""
         return list(enumerate(self._steps, start=1))[cursor : cursor + limit]
 
+    def demo_cursors(self) -> list[int]:
+        """Those of demonstrated steps."""
+        return [cursor for cursor, step in enumerate(self._steps, start=1) if step.source is Source.DEMO]
+
     def counts(self) -> Counts:
         """All that is there."""
         return Counts(env_steps=len(self._steps), demo_episodes=1)

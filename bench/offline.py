@@ -25,7 +25,7 @@ from learner.store_reader import EpisodeRecord, StoreReader
 from policy.contract import Contract
 from policy.encoder import Encoder
 from policy.errors import NudgeError
-from policy.experience import Step
+from policy.experience import Source, Step
 from policy.features import Featurizer
 from policy.network import make_spec
 
@@ -46,6 +46,10 @@ class Recorded:
     def read_after(self, cursor: int, limit: int) -> Sequence[tuple[int, Step]]:
         """Steps with their cursors, which count from 1."""
         return [(cursor + i + 1, step) for i, step in enumerate(self.steps[cursor : cursor + limit])]
+
+    def demo_cursors(self) -> list[int]:
+        """Those of demonstrated steps."""
+        return [cursor for cursor, step in enumerate(self.steps, start=1) if step.source is Source.DEMO]
 
     def counts(self) -> Counts:
         """All that is there."""

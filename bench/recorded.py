@@ -33,6 +33,10 @@ class Recording:
         """Steps with their cursors, which count from 1."""
         return list(enumerate(self.steps, start=1))[cursor : cursor + limit]
 
+    def demo_cursors(self) -> list[int]:
+        """Those of demonstrated steps."""
+        return [cursor for cursor, step in enumerate(self.steps, start=1) if step.source is Source.DEMO]
+
     def counts(self) -> Counts:
         """All that is there."""
         return Counts(len(self.steps), sum(step.last for step in self.steps))

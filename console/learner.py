@@ -6,6 +6,7 @@ import json
 
 from rich.console import Console
 
+from console.demo_sets import adopt_demo_sets
 from console.presets import load_settings
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.run_report import paper_deviations
@@ -45,6 +46,7 @@ def serve(settings: Settings, console: Console) -> None:
         )
     )
     with ExperienceStore(folder / STORE_FILE, settings.contract) as store:
+        adopt_demo_sets(settings, store, console)
         encoder = load_encoder(settings.learner.encoder)
         trainer = Trainer(settings.learner, settings.contract, store, publisher, encoder, folder, settings.seed)
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
 from console.doctor_settings import DoctorSettings
+from demos.settings import CheckSettings, RecordSettings
 from learner.service_settings import ServiceSettings
 from learner.settings import LearnerSettings
 from policy.contract import Contract, Frozen
@@ -47,6 +48,11 @@ class Settings(Frozen):
     )
     runs: Path = Field(default=Path("runs"), description="Folder of all runs.")
     seed: int = Field(default=0, ge=0, description="Seed of all that is random in this run.")
+    demo_sets: tuple[Path, ...] = Field(
+        default=(),
+        description="Folders of demo sets to learn from. The learner takes them into its store, and of "
+        "`loop.demo_episodes` the actor records so many fewer; it needs no copy but to watch its cameras.",
+    )
     contract: Contract = Field(description="What is observed and commanded; both ends must agree on it.")
     arm: ArmSettings = Field(default=ArmSettings(), description="Which arm is driven, and how.")
     task: TaskSettings = Field(default=TaskSettings(), description="What is to be learned.")
@@ -56,6 +62,8 @@ class Settings(Frozen):
     link: LinkSettings = Field(default=LinkSettings(), description="The actor's link to its learner.")
     service: ServiceSettings = Field(default=ServiceSettings(), description="The learner's service.")
     learner: LearnerSettings = Field(default=LearnerSettings(), description="How the learner learns.")
+    record: RecordSettings = Field(default=RecordSettings(), description="What `nudge record` makes.")
+    checks: CheckSettings = Field(default=CheckSettings(), description="From where on a demonstration is doubted.")
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
 
@@ -65,9 +73,18 @@ class Settings(Frozen):
         if recorded < awaited:
             raise ValueError(
                 f"loop.demo_episodes: got {recorded}, but the learner waits for "
-                f"learner.trainer.demo_episodes = {awaited} and would never begin; record at least as many"
+                f"learner.trainer.demo_episodes = {awaited} and would never begin; give at least as many: those of "
+                f"demo_sets count among them"
             )
         return self
+
+    @property
+    def demonstration_checks(self) -> CheckSettings:
+        """`checks` as they hold in this world: a simulated one that runs as fast as it can keeps no time."""
+        if self.loop.pace == "realtime":
+            return self.checks
+        timing = self.checks.timing.model_copy(update={"real_time": False})
+        return self.checks.model_copy(update={"timing": timing})
 
     @property
     def folder(self) -> Path:

@@ -25,7 +25,6 @@ from learner.checkpoint_folder import (
     POLICY,
     CheckpointError,
     checkpoint_name,
-    fsync,
     prune,
     put_in_place,
     tidy,
@@ -33,6 +32,7 @@ from learner.checkpoint_folder import (
 from learner.disk import room_needed
 from learner.evaluations import EVALUATION_FILE
 from learner.sac import Sac
+from policy.durable import fsync
 from policy.features import FeatureReduction
 from policy.network import PolicySpec
 

@@ -10,12 +10,12 @@ A name that begins with a dot is work in progress: `tidy` ends or removes what a
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 from learner.disk import write_atomically
 from learner.evaluations import best_of_each
+from policy.durable import fsync
 from policy.errors import NudgeError
 
 CHECKPOINTS = "checkpoints"  # their folder in the run folder
@@ -103,15 +103,6 @@ def reserve_policy_versions(
     if reach > noted:
         root.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (json.dumps({"reserved": reach}) + "\n").encode())
-
-
-def fsync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _until_next_note(publish_every_updates: int, checkpoint_every_updates: int) -> int:

@@ -1,10 +1,13 @@
-"""From the store's steps to encoded ones: the trainer's second thread, so that encoding uses the idle core."""
+"""From the store's steps to encoded ones, beside the trainer's thread: on all cores while many steps wait."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -13,14 +16,15 @@ import torch
 from learner.replay import EncodedObservation, EncodedStep
 from policy.contract import Contract
 from policy.encoder import Encoder
-from policy.experience import Observation, Source, Step
+from policy.experience import Observation, Step
 from policy.features import FeatureReduction, Featurizer, crop_views, fit_reduction
 from policy.preprocess import normalise
 from policy.settings import FeatureSettings
 
 POLL_S = 0.02  # wait between two looks into a store that has nothing new
-PAGE = 32  # steps read at once to fit the reduction, and frames encoded at once
+PAGE = 32  # frames encoded at once to fit the reduction
 LIVE_PAGE = 8  # steps read at once while training, so that `env_steps` is never old
+MOST_WORKERS = 8  # threads that encode
 QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; 16 KB each with the fast preset
 
 
@@ -43,6 +47,10 @@ class StepSource(Protocol):
 
     def read_after(self, cursor: int, limit: int) -> Sequence[tuple[int, Step]]:
         """Up to `limit` steps that arrived after `cursor`, oldest first, each with its cursor."""
+        ...
+
+    def demo_cursors(self) -> Sequence[int]:
+        """The cursors of all demonstrated steps, oldest first."""
         ...
 
     def counts(self) -> StepCounts:
@@ -84,7 +92,11 @@ class StepEncoder:
 
 
 class Ingest:
-    """Reads and encodes whatever the store has beyond `cursor`, until `stop`. `run` is the body of a thread."""
+    """Reads and encodes whatever the store has beyond `cursor`, until `stop`. `run` is the body of a thread.
+
+    On a processor each of several threads encodes a step with one core: threads of one operation wait for each other,
+    ten times as long where an actor has one of the cores.
+    """
 
     def __init__(self, store: StepSource, encoder: StepEncoder, cursor: int) -> None:
         self.encoded: queue.Queue[EncodedStep] = queue.Queue(QUEUE_STEPS)
@@ -95,16 +107,18 @@ class Ingest:
 
     def run(self, stop: threading.Event) -> None:
         """Encode until `stop`; an error ends the thread, and whoever waits for it gets the error."""
-        while not stop.is_set():
-            self.env_steps = self._store.counts().env_steps
-            page = self._store.read_after(self._cursor, LIVE_PAGE)
-            for cursor, step in page:
-                self._put(self._encoder.encode(cursor, step), stop)
-                self._cursor = cursor
-                if stop.is_set():
-                    return
-            if not page:
-                stop.wait(POLL_S)
+        ahead: deque[Future[EncodedStep]] = deque()
+        workers = _workers(self._encoder.featurizer.encoder)
+        with ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,)) as pool:
+            while not stop.is_set():
+                self.env_steps = self._store.counts().env_steps
+                page = self._store.read_after(self._cursor, LIVE_PAGE)
+                for self._cursor, step in page:
+                    ahead.append(pool.submit(self._encoder.encode, self._cursor, step))
+                while len(ahead) > (workers if page else 0) and not stop.is_set():
+                    self._put(ahead.popleft().result(), stop)
+                if not page:
+                    stop.wait(POLL_S)
 
     def _put(self, step: EncodedStep, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -132,17 +146,18 @@ def fit_on_demos(
 def _some_demo_observations(store: StepSource, limit: int, seed: int) -> list[Observation]:
     """At most `limit` demo observations, each with the same chance (reservoir sampling, algorithm R)."""
     rng = np.random.default_rng([seed, limit])
-    chosen: list[Observation] = []
-    for seen, step in enumerate(step for step in _all_steps(store) if step.source is Source.DEMO):
+    chosen: list[int] = []
+    for seen, cursor in enumerate(store.demo_cursors()):
         if len(chosen) < limit:
-            chosen.append(step.observation)
+            chosen.append(cursor)
         elif (place := int(rng.integers(seen + 1))) < limit:
-            chosen[place] = step.observation
-    return chosen
+            chosen[place] = cursor
+    return [store.read_after(cursor - 1, 1)[0][1].observation for cursor in chosen]
 
 
-def _all_steps(store: StepSource) -> Iterator[Step]:
-    cursor = 0
-    while page := store.read_after(cursor, PAGE):
-        for cursor, step in page:  # noqa: B007
-            yield step
+def _workers(encoder: Encoder) -> int:
+    """Threads that encode: one for each core that this process may use, or one that feeds another device."""
+    if encoder.device.type != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)

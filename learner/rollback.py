@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from learner.checkpoint_folder import CheckpointError, fsync, list_checkpoints, updates_of
+from learner.checkpoint_folder import CheckpointError, list_checkpoints, updates_of
 from learner.disk import write_atomically
 from policy.contract import Frozen
+from policy.durable import fsync
 
 ROLLBACK = "rollback.json"
 

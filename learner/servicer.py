@@ -88,6 +88,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
             last_durable=None if durable is None else pack_step_id(durable),
             policy_version=0 if newest is None else newest.version,
             policy_spec_json=self._policy_spec_json,
+            shared_demonstrations=self._store.shared_demonstrations(),
         )
 
     def StreamExperience(  # noqa: N802

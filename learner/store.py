@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from learner.store_adoption import copy_episode, missing_episodes
 from learner.store_reader import COUNTS_SQL, EpisodeRecord, StoreCounts, StoreReader
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
@@ -81,17 +83,33 @@ class ExperienceStore(StoreReader):
         steps = [unpack_step(message, self.contract) for message in messages]  # before the lock: it decodes pictures
         touched = {(step.id.session, step.id.episode) for step in steps}
         try:
-            with self._write_lock:
-                with transaction(self._writer):
-                    before = _totals_of(self._writer, touched)
-                    for step, message in zip(steps, messages, strict=True):
-                        take_step(self._writer, step, message)
-                    after = _totals_of(self._writer, touched)
-                self._totals = tuple(
-                    total + new - old for total, new, old in zip(self._totals, after, before, strict=True)
-                )
+            with self._write_lock, self._counting(touched):
+                for step, message in zip(steps, messages, strict=True):
+                    take_step(self._writer, step, message)
         except sqlite3.Error as error:
             raise store_error(self.path, error, f"nothing of these {len(steps)} steps was stored") from error
+
+    def lacks(self, path: Path) -> bool:
+        """Whether `adopt` would take anything of this file; raises as it does."""
+        with StoreReader(path, self.contract) as other, other.snapshot() as theirs, self.reading() as ours:
+            return bool(missing_episodes(theirs, ours))
+
+    def adopt(self, path: Path) -> int:
+        """Take the complete episodes of another experience file that are not here yet; how many those were.
+
+        Each is on disk, whole, before the next: after a kill the same call goes on. Rows are taken as they are, so the
+        caller knows the file to be sound. Raise `ContractMismatch` with the difference for one of another contract,
+        `StoreError` for an episode that is here with other steps; `StoreFull`, `StoreError` as `append` does.
+        """
+        with StoreReader(path, self.contract) as other, other.snapshot() as theirs, self._write_lock:
+            try:
+                rows = missing_episodes(theirs, self._writer)
+                for row in rows:
+                    with self._counting([(row["session"], row["episode"])]):
+                        copy_episode(theirs, self._writer, row)
+            except sqlite3.Error as error:
+                raise store_error(self.path, error, f"not all episodes of {path} were taken") from error
+        return len(rows)
 
     def counts(self) -> StoreCounts:
         """How much is here, kept in memory: asked for at every acknowledgement."""
@@ -103,6 +121,15 @@ class ExperienceStore(StoreReader):
         with self._write_lock:
             self._writer.close()
         self._lock_file.close()
+
+    @contextmanager
+    def _counting(self, episodes: Collection[tuple[str, int]]) -> Iterator[None]:
+        """A transaction, with the lock held, that changes only these episodes; `counts` follows it."""
+        with transaction(self._writer):
+            before = _totals_of(self._writer, episodes)
+            yield
+            after = _totals_of(self._writer, episodes)
+        self._totals = tuple(total + new - old for total, new, old in zip(self._totals, after, before, strict=True))
 
     def _tell_recovered(self) -> None:
         """Say what a process that could not close the store has left."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from learner.store_reader import StoreReader
 from learner.store_selection import ChosenEpisode
 from learner.store_verify import Finding
+from policy.durable import fsync
 from policy.step_schema import StoreError, adopt, connect, store_error, transaction
 
 _TABLES = {  # each with the rows of one episode, found by an index: what lies elsewhere may be damaged
@@ -105,8 +106,4 @@ def _appear(partial: Path, target: Path) -> None:
         os.link(partial, target)  # unlike a rename, it refuses to replace
     except FileExistsError as error:
         raise StoreError(f"{target}: a file of that name has appeared meanwhile; give another path") from error
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync(target.parent)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import InvalidExperience
-from policy.experience import Step, StepId
+from policy.experience import Source, Step, StepId
 from policy.step_schema import StoreDamaged, connect_to_look, require_ours, store_error, stored_contract
 from policy.step_table import read_messages
 from policy.wire import unpack_step
@@ -28,6 +28,12 @@ COUNTS_SQL = (
     "COUNT(*) FILTER (WHERE NOT (terminated OR truncated)), "
     "COUNT(*) FILTER (WHERE (terminated OR truncated) AND steps = demo_steps AND NOT rejected), "
     "COUNT(*) FILTER (WHERE terminated AND reward > 0 AND NOT rejected) FROM episodes"
+)
+
+# An actor draws the UUID of its session, version 4; a demo set names its sessions anew, by UUIDs of version 5.
+SHARED_DEMONSTRATIONS_SQL = (
+    "SELECT COUNT(*) FROM episodes WHERE substr(session, 13, 1) = '5' AND substr(session, 17, 1) IN ('8', '9', 'a', "
+    "'b') AND terminated AND steps = demo_steps AND reward > 0 AND NOT rejected"
 )
 
 
@@ -110,6 +116,10 @@ class StoreReader:
             messages = read_messages(connection, cursor, limit)
         return [(seq, self._unpack(message)) for seq, message in messages]
 
+    def demo_cursors(self) -> list[int]:
+        """The cursors of all demonstrated steps, oldest first."""
+        return [row["seq"] for row in self._read("SELECT seq FROM steps WHERE source = ? ORDER BY seq", (Source.DEMO,))]
+
     def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
         """The sessions, and of every step up to `cursor` (session's place among them, episode, step): int64 (N, 3)."""
         with self.reading() as connection:
@@ -144,6 +154,10 @@ class StoreReader:
     def counts(self) -> StoreCounts:
         """How much is here: sums over all episodes, 30 ms for 50,000 of them."""
         return StoreCounts(*self._read(COUNTS_SQL)[0])
+
+    def shared_demonstrations(self) -> int:
+        """How many successful demonstrations came with demo sets."""
+        return int(self._read(SHARED_DEMONSTRATIONS_SQL)[0][0])
 
     def episodes(self) -> list[EpisodeRecord]:
         """Every episode, the unfinished ones too, in the order in which they began."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from learner.store_reader import StoreReader
 from nudge.v1 import learner_pb2 as pb
 from policy.errors import InvalidExperience
-from policy.experience import Source
 from policy.step_schema import StoreDamaged
-from policy.step_table import read_episode
+from policy.step_table import read_episode, row_differences
 from policy.wire import unpack_step
 
 
@@ -64,7 +60,7 @@ def check_episode(store: StoreReader, episode_id: int) -> list[Finding]:
     if row is None:
         return []
     session, episode = row["session"][:8], row["episode"]
-    found = [Finding(what, session, episode) for what in _row_differences(row, messages)]
+    found = [Finding(what, session, episode) for what in row_differences(row, messages)]
     for position, message in enumerate(messages):
         if message.id.step != position:
             found.append(Finding(f"got this step where {position} is due", session, episode, message.id.step))
@@ -74,33 +70,6 @@ def check_episode(store: StoreReader, episode_id: int) -> list[Finding]:
         if what is not None:
             found.append(Finding(what.replace(row["session"], session), session, episode, message.id.step))
     return found
-
-
-def _row_differences(row: sqlite3.Row, messages: Sequence[pb.Step]) -> Iterator[str]:
-    """Where the episode's row does not say what its steps say."""
-    if not messages:
-        yield "it has no steps"
-        return
-    first, last = messages[0], messages[-1]
-    sources = [int(message.source) for message in messages]
-    reward = 0.0
-    for message in messages:  # in the order of storing, so that the sum is the same to the last bit
-        reward += message.reward
-    told: dict[str, Any] = {
-        "steps": len(messages),
-        "demo_steps": sources.count(Source.DEMO),
-        "human_steps": sources.count(Source.HUMAN),
-        "reward": reward,
-        "terminated": int(last.terminated),
-        "truncated": int(last.truncated),
-        "rejected": int(last.rejected),
-        "first_wall_ns": first.wall_ns,
-        "last_wall_ns": last.wall_ns,
-        "sim_only": first.observation.sim_only,
-    }
-    for name, value in told.items():
-        if row[name] != value:
-            yield f"its row says {name} {row[name]}, its steps say {value}"
 
 
 def _step_problem(store: StoreReader, message: pb.Step, *, is_last: bool) -> str | None:

@@ -1,4 +1,4 @@
 """What both ends must agree on: the contract, preprocessing, the encoder, the actor network, weight snapshots.
 
-Nothing here knows of an arm, a file of experience or a network connection.
+Nothing here knows of an arm or a network connection.
 """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from nudge.v1 import learner_pb2 as pb
 from policy.errors import InvalidExperience
@@ -64,6 +65,33 @@ def read_episode(connection: sqlite3.Connection, episode_id: int) -> list[pb.Ste
         (episode_id,),
     ).fetchall()
     return [_message(row, _frames(connection, row["seq"])) for row in rows]
+
+
+def row_differences(row: sqlite3.Row, messages: Sequence[pb.Step]) -> Iterator[str]:
+    """Where the episode's row does not say what its steps say."""
+    if not messages:
+        yield "it has no steps"
+        return
+    first, last = messages[0], messages[-1]
+    sources = [int(message.source) for message in messages]
+    reward = 0.0
+    for message in messages:  # in the order of storing, so that the sum is the same to the last bit
+        reward += message.reward
+    told: dict[str, Any] = {
+        "steps": len(messages),
+        "demo_steps": sources.count(Source.DEMO),
+        "human_steps": sources.count(Source.HUMAN),
+        "reward": reward,
+        "terminated": int(last.terminated),
+        "truncated": int(last.truncated),
+        "rejected": int(last.rejected),
+        "first_wall_ns": first.wall_ns,
+        "last_wall_ns": last.wall_ns,
+        "sim_only": first.observation.sim_only,
+    }
+    for name, value in told.items():
+        if row[name] != value:
+            yield f"its row says {name} {row[name]}, its steps say {value}"
 
 
 def _frames(connection: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:

@@ -37,7 +37,7 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
     units. Action: float32 (A,) of -1..1. Reward: 1 once, at success, which terminates; a time-out truncates.
     `info` holds `executed` (the action after clipping), `success`, and `sim_only` (what only a simulator knows).
     `reset(options={"start": Start})` chooses a start instead of drawing one; `place_cube` puts the cube there: the
-    simulator at once, a person by hand.
+    simulator at once, a person by hand. `joint_rad` beside it has the arm begin in just these joint angles (6,) [rad].
 
     A step is `act` and then `observe`; in real time a control period passes in between, so whoever drives a real arm
     calls them apart. Each may raise `ArmFault`, when the arm has done already what the fault asks for; then `recover`.
@@ -99,8 +99,12 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
     ) -> tuple[GymObservation, dict[str, Any]]:
         """Bring arm and cube to a start: `options["start"]`, or a random one."""
         super().reset(seed=seed)
-        start: Start = (options or {}).get("start") or self._task.draw_start(self.np_random)
-        self._commanded_rad = self._controller.joints_at(start.tool_m, self._task.settings.start_gripper_rad)
+        chosen = options or {}
+        start: Start = chosen.get("start") or self._task.draw_start(self.np_random)
+        joint_rad: NDArray[np.float64] | None = chosen.get("joint_rad")
+        if joint_rad is None:
+            joint_rad = self._controller.joints_at(start.tool_m, self._task.settings.start_gripper_rad)
+        self._commanded_rad = joint_rad
         with self._reacting():
             self.guard.require_no_emergency()
             self._arm.reset(self._commanded_rad)

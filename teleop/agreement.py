@@ -96,27 +96,32 @@ def contradiction(contract: Contract, actions: Array, proprioception: Array) -> 
 
     Shapes as in `agreement`.
     """
+    found = first_contradiction(contract, actions, proprioception)
+    return "" if found is None else found[1]
+
+
+def first_contradiction(contract: Contract, actions: Array, proprioception: Array) -> tuple[int, str] | None:
+    """The same with the step at which it begins; None when nowhere."""
     axes = MeasuredAxes(contract)
     if not axes.measured:
-        return ""
+        return None
     position, lead = axes.position(proprioception), axes.lead(proprioception)
     taken = np.diff(position + lead, axis=0)  # how far the targets went (N, A)
     astray = np.argwhere(np.abs(actions - taken) > ASTRAY)
     if len(astray):
         step, axis = (int(index) for index in astray[0])
-        return (
-            f"step {step}: {_told(contract, axis, float(actions[step, axis]), float(taken[step, axis]), 'its target')}"
-        )
+        told = _told(contract, axis, float(actions[step, axis]), float(taken[step, axis]), "its target")
+        return step, f"step {step}: {told}"
     steps = min(WINDOW_STEPS, len(actions))
     total = np.concatenate([np.zeros((1, len(axes.names))), np.cumsum(actions, axis=0)])  # (N + 1, A)
     commanded = total[steps:] - total[:-steps] if steps else total[:0]  # (N + 1 - steps, A)
     moved = position[steps:] - position[: len(commanded)]
     against = axes.goes_against(commanded, lead[: len(commanded)], moved)
     if not against.any():
-        return ""
+        return None
     first, axis = (int(index) for index in np.argwhere(against)[0])
     told = _told(contract, axis, float(commanded[first, axis]), float(moved[first, axis]), "it")
-    return f"steps {first} to {first + steps - 1}: {told}"
+    return first, f"steps {first} to {first + steps - 1}: {told}"
 
 
 def _told(contract: Contract, axis: int, asked: float, went: float, what: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from robot.cameras.comparison import Difference, Frames, difference, look
+from robot.cameras.comparison import Difference, Frames, Look, difference, look
 from robot.cameras.reference import CameraReference, Reference, require_frames
 from robot.cameras.settings import DriftSettings
 
@@ -33,12 +33,17 @@ class Finding:
     severity: Severity
     cure: str
 
-    def __str__(self) -> str:
+    @property
+    def told(self) -> str:
+        """Which camera, what of it, by how much."""
         scale, form = (100, ".0f") if self.unit == "%" else (1, ".2f") if not self.unit else (1, ".1f")
         return (
             f"camera {self.camera!r}: {self.what}: {self.measured * scale:{form}}{self.unit and ' ' + self.unit} "
-            f"(limit {self.limit * scale:{form}}) away from the demonstrations; {self.cure}"
+            f"(limit {self.limit * scale:{form}})"
         )
+
+    def __str__(self) -> str:
+        return f"{self.told} away from the demonstrations; {self.cure}"
 
 
 CURES = {
@@ -64,11 +69,20 @@ def drift(reference: Reference, frames: Mapping[str, Frames], settings: DriftSet
     frames: camera -> uint8 RGB (N, size_px, size_px, 3) as the policy sees them, of an arm that moves
     Raises `ReferenceUnfit` for too few frames or another shape.
     """
-    found: list[Finding] = []
-    for name, camera in reference.cameras.items():
-        now = look(require_frames(name, frames.get(name), camera.look.median.shape[0]))
-        found += _findings(name, camera, difference(camera.look, now), settings)
-    return found
+    looks = {
+        name: look(require_frames(name, frames.get(name), camera.look.median.shape[0]))
+        for name, camera in reference.cameras.items()
+    }
+    return drift_of(reference, looks, settings)
+
+
+def drift_of(reference: Reference, looks: Mapping[str, Look], settings: DriftSettings) -> list[Finding]:
+    """The same where the looks of all cameras are at hand."""
+    return [
+        finding
+        for name, camera in reference.cameras.items()
+        for finding in _findings(name, camera, difference(camera.look, looks[name]), settings)
+    ]
 
 
 def _findings(name: str, camera: CameraReference, now: Difference, settings: DriftSettings) -> Iterator[Finding]:

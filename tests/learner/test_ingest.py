@@ -46,6 +46,9 @@ class Recorded:
     def read_after(self, cursor: int, limit: int) -> list[tuple[int, Step]]:
         return [(cursor + i + 1, step) for i, step in enumerate(self.steps[cursor : cursor + limit])]
 
+    def demo_cursors(self) -> list[int]:
+        return [cursor for cursor, step in enumerate(self.steps, start=1) if step.source is Source.DEMO]
+
     def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
         return ["0" * 32], np.array([(0, *step.id.order) for step in self.steps[:cursor]], np.int64).reshape(-1, 3)
 

@@ -65,6 +65,9 @@ class MemoryStore:
     def read_after(self, cursor: int, limit: int) -> list[tuple[int, Step]]:
         return [(cursor + i + 1, step) for i, step in enumerate(self.steps[cursor : cursor + limit])]
 
+    def demo_cursors(self) -> list[int]:
+        return [cursor for cursor, step in enumerate(self.steps, start=1) if step.source is Source.DEMO]
+
     def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
         sessions = list(dict.fromkeys(step.id.session for step in self.steps[:cursor]))
         ids = [(sessions.index(s.id.session), s.id.episode, s.id.step) for s in self.steps[:cursor]]

@@ -35,18 +35,20 @@ class HelloRequest(_message.Message):
     def __init__(self, protocol_version: _Optional[str] = ..., contract_hash: _Optional[str] = ..., contract_json: _Optional[str] = ..., actor_id: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class HelloReply(_message.Message):
-    __slots__ = ("protocol_version", "run_id", "last_durable", "policy_version", "policy_spec_json")
+    __slots__ = ("protocol_version", "run_id", "last_durable", "policy_version", "policy_spec_json", "shared_demonstrations")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_DURABLE_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+    SHARED_DEMONSTRATIONS_FIELD_NUMBER: _ClassVar[int]
     protocol_version: str
     run_id: str
     last_durable: StepId
     policy_version: int
     policy_spec_json: str
-    def __init__(self, protocol_version: _Optional[str] = ..., run_id: _Optional[str] = ..., last_durable: _Optional[_Union[StepId, _Mapping]] = ..., policy_version: _Optional[int] = ..., policy_spec_json: _Optional[str] = ...) -> None: ...
+    shared_demonstrations: int
+    def __init__(self, protocol_version: _Optional[str] = ..., run_id: _Optional[str] = ..., last_durable: _Optional[_Union[StepId, _Mapping]] = ..., policy_version: _Optional[int] = ..., policy_spec_json: _Optional[str] = ..., shared_demonstrations: _Optional[int] = ...) -> None: ...
 
 class StepId(_message.Message):
     __slots__ = ("session", "episode", "step")
