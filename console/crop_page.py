@@ -9,17 +9,16 @@ import base64
 
 import cv2
 import numpy as np
-from nicegui import app, events, ui
+from nicegui import events, ui
 from numpy.typing import NDArray
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from console.crop import CropChooser, Look
+from console.local_page import serve
 from policy.contract import Crop
 from policy.errors import NudgeError
 from policy.preprocess import preprocess_frame
 from robot.cameras.contact_sheet import share_clipped
 
-HOST = "127.0.0.1"
 REFRESH_S = 0.2
 SHOWN_PX = 256  # the policy's picture, enlarged
 SMALLEST_PX = 16
@@ -152,18 +151,8 @@ class CropPage:
 
 
 def serve_page(chooser: CropChooser, look: Look, port: int) -> None:
-    """Serve the page until Ctrl+C. Other names than this machine's own are refused, so that no web site reaches it."""
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    print(f"open http://{HOST}:{port} in a browser; Ctrl+C ends it", flush=True)
-    ui.run(
-        lambda: CropPage(chooser, look),
-        host=HOST,
-        port=port,
-        title="nudge crop",
-        show=False,
-        reload=False,
-        show_welcome_message=False,
-    )
+    """Serve the page until Ctrl+C."""
+    serve(lambda: CropPage(chooser, look), port, "nudge crop")
 
 
 def _size(crop: Crop) -> tuple[int, int]:

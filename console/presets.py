@@ -6,6 +6,7 @@ not fit is named with its place.
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from console.preset_file import CONFIGS, Keys, Preset, SettingsError, dotted, ne
 PRESET_OPTION = "--preset"
 # `--name value` for booleans too, as in YAML; models of which one of several stands are not subcommands.
 TYRO = (tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
+# Marks of a field of a verb's options that holds all settings: they go by their own names, and with values as above.
+AMONG_OPTIONS = (tyro.conf.arg(name=""), tyro.conf.FlagConversionOff)
 
 
 def load_settings[T: BaseModel](
@@ -45,6 +48,35 @@ def load_settings[T: BaseModel](
             f"there are {', '.join(preset_names(folder))}). Each setting below can be changed by its option."
         ),
         config=TYRO,
+    )
+
+
+def load_options[T: BaseModel](
+    model: type[T], argv: list[str], default_preset: str, prog: str, folder: Path = CONFIGS
+) -> T:
+    """As `load_settings`, for a verb that has options of its own beside the settings; its booleans are `--name` alone.
+
+    model: with the settings in a field `settings`, marked `AMONG_OPTIONS`
+    """
+    preset_name, rest = take_preset(argv, default_preset)
+    given: dict[str, Any] = {
+        name: tyro.MISSING if info.is_required() else info.get_default(call_default_factory=True)
+        for name, info in model.model_fields.items()
+    }
+    section = _section(model.model_fields["settings"].annotation)
+    assert section is not None
+    given["settings"] = preset_settings(section, read_preset(preset_name, folder))
+    return tyro.cli(
+        model,
+        args=rest,
+        default=model.model_construct(**given),
+        prog=prog,
+        description=(
+            f"{(inspect.getdoc(model) or '').strip()}\n\n"
+            f"{PRESET_OPTION} NAME_OR_PATH: settings to start from (now {preset_name!r}; there are "
+            f" {', '.join(preset_names(folder))}). Each setting below can be changed by its option."
+        ),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands),
     )
 
 
