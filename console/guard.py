@@ -14,7 +14,7 @@ from pathlib import Path
 from policy.errors import NudgeError
 
 DISTRIBUTION = "nudge-so101"
-ROOMS = ("policy", "robot", "teleop", "actor", "learner", "console")
+ROOMS = ("policy", "robot", "teleop", "reward_classifier", "actor", "learner", "demos", "console")
 HOME = Path(__file__).resolve().parents[1]
 
 

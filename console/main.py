@@ -31,6 +31,8 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("teach the simulated arm with a scripted operator, evaluate, and leave a report", "console.demo"),
     "learner": Verb("start the learner: the service that stores experience and trains", "console.learner"),
     "actor": Verb("start the actor: the control loop of one arm", "console.actor"),
+    "record": Verb("record demonstrations without a learner, check them, make a demo set", "console.record"),
+    "demos": Verb("list demo sets, show one, check demonstrations, make a set of them", "console.demos"),
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
     "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
@@ -43,7 +45,12 @@ VERBS: dict[str, Verb] = {
     "workspace": Verb(
         "the box that the demonstrations of a run ask for, beside the configured one", "console.workspace"
     ),
+    "classifier": Verb("label frames, train a reward classifier, say how good it is", "console.classifier"),
     "store": Verb("look into an experience store, check it, copy it, prune it", "console.store"),
+    "export": Verb("write experience as a dataset of LeRobot's, and upload it", "console.exchange", "export"),
+    "import": Verb("make experience of a dataset of LeRobot's, ours or an SO-101's", "console.exchange", "import_"),
+    "replay": Verb("an episode in the browser beside what the policy would do, or on an arm", "console.replay"),
+    "train-bc": Verb("clone the operator's behaviour: the bar that a run has to beat", "console.train_bc"),
     "pretrain": Verb("pretrain the encoder on randomised simulated frames", "console.pretrain"),
     "keys": Verb("make certificates, keys and a token, for a learner on another machine", "console.keys"),
     "selftest": Verb("check the simulated scene: contacts, reach, scripted pick", "console.selftest"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("policy", "robot", "teleop", "actor", "learner", "console", "proto", "tools")
+FOLDERS = ("policy", "robot", "teleop", "reward_classifier", "actor", "learner", "demos", "console", "proto", "tools")
 MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 METHODS = {

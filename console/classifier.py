@@ -1,0 +1,212 @@
+"""`nudge classifier`: labels of frames, a classifier that learns from them, and how good it is."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from console.classifier_options import EvalOptions, LabelOptions, ListOptions, TrainOptions
+from console.classifier_report import write_classifier_report
+from console.errors import ConsoleError
+from console.presets import parse_options
+from console.subverbs import run_subverb
+from policy.encoder import load_encoder
+from policy.experience_file import ExperienceFile
+from reward_classifier.artefact import list_classifiers, open_classifier, read_facts, save_classifier
+from reward_classifier.build import keeps_its_share, train_classifier
+from reward_classifier.evaluate import evaluate_classifier, unseen
+from reward_classifier.figures import Figures
+from reward_classifier.frames import read_frames
+from reward_classifier.judge import Rule
+from reward_classifier.key_labels import label_from_keys
+from reward_classifier.labels import EpisodeKey, Label, LabelBook, Labels, Span, read_labels
+from reward_classifier.settings import ClassifierSettings
+
+REPORT_FILE = "report.html"
+USAGE = """\
+usage: nudge classifier {label,train,eval,list} [--run NAME | --store PATH] [options]
+
+verbs:
+  label  say which frames show success: --from-key takes the operator's word about whole episodes, --frames is yours
+         about some of one, and --undo takes the last one back
+  train  a classifier of the labelled frames, --out FOLDER, with a report in it; status 1 when it pays too often
+  eval   FOLDER: how it does on other labelled experience; --json for programs
+  list   which there are, and how good they were found to be
+
+`nudge classifier VERB --help` lists the options of one.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run one of the verbs; returns the exit status."""
+    return run_subverb("classifier", argv, _VERBS, USAGE)
+
+
+def label(argv: list[str]) -> int:
+    """Say which frames show success."""
+    options = parse_options(LabelOptions, argv, "nudge classifier label", flags=True)
+    if [options.from_key, options.undo, options.frames is not None].count(True) != 1:
+        raise ConsoleError("label: expected one of --from-key, --undo and --frames FIRST LAST; see --help")
+    author, now = options.author or getpass.getuser(), time.time_ns()
+    with closing(ExperienceFile(options.path)) as experience, closing(LabelBook(options.label_path)) as book:
+        if options.undo:
+            version = book.undo(author, now)
+            print(f"{options.label_path}: version {version} takes the last one back")
+            return 0
+        if options.from_key:
+            outcomes = experience.outcomes(options.selection)
+            hz = experience.contract.control_hz
+            new = label_from_keys(book, outcomes, hz, options.keys, author, now, again=options.again)
+            print(f"{new} of {len(outcomes)} episodes were labelled by how they ended")
+        else:
+            book.add([_span(options, experience)], "edit", author, now)
+        _tell_labels(book.labels(), book)
+    return 0
+
+
+def train(argv: list[str]) -> int:
+    """Train a classifier; 1 when its rule pays more often without success than was asked for."""
+    options = parse_options(TrainOptions, argv, "nudge classifier train", flags=True)
+    if options.out.exists():
+        raise ConsoleError(f"{options.out}: there is such a folder, expected a new one; give another with --out")
+    console = Console()
+    settings = ClassifierSettings(**{name: getattr(options, name) for name in ClassifierSettings.model_fields})
+    labels, version = read_labels(options.label_path, options.version)
+    with closing(ExperienceFile(options.path)) as experience:
+        table = read_frames(experience, labels, options.selection)
+        classifier = train_classifier(
+            experience,
+            table,
+            version,
+            load_encoder(options.encoder),
+            settings,
+            options.cache_path,
+            lambda episodes: _progress(episodes, "encoding episodes"),
+            lambda turns: _progress(turns, "training"),
+        )
+        save_classifier(classifier, options.out)
+        facts = classifier.facts
+        write_classifier_report(options.out / REPORT_FILE, str(options.out), facts, facts.figures, experience)
+    console.print(_figures_table(f"{options.out}, on episodes that it had not seen", facts.figures, facts.rule))
+    console.print(facts.figures.advice)
+    if not keeps_its_share(classifier):
+        console.print(
+            f"No rule keeps false positives below {settings.rule.false_positives_per_episode:.1%} of the episodes: "
+            f"train no policy with it; look at its mistakes in {options.out / REPORT_FILE}, and label more failures.",
+            style="red",
+        )
+        return 1
+    return 0
+
+
+def evaluate(argv: list[str]) -> int:
+    """How a classifier does on other experience."""
+    options = parse_options(EvalOptions, argv, "nudge classifier eval", flags=True)
+    encoder = load_encoder(options.encoder)
+    labels, _ = read_labels(options.label_path)
+    with closing(ExperienceFile(options.path)) as experience:
+        classifier = open_classifier(options.classifier, experience.contract, encoder)
+        table = read_frames(experience, labels, options.selection)
+        if options.unseen:
+            table = unseen(table, classifier)
+        watch = lambda episodes: _progress(episodes, "looking at episodes")  # noqa: E731
+        found = evaluate_classifier(classifier, experience, table, encoder, watch)
+        if options.report is not None:
+            name = f"{options.classifier} on {options.path}"
+            write_classifier_report(options.report, name, classifier.facts, found.figures, experience)
+    if options.as_json:
+        print(json.dumps({"drift": found.drift, **found.figures.model_dump(mode="json")}))
+        return 0
+    console = Console()
+    console.print(_figures_table(f"{options.classifier} on {options.path}", found.figures, classifier.facts.rule))
+    for sentence in found.drift:
+        console.print(sentence, style="yellow", markup=False)
+    return 0
+
+
+def show(argv: list[str]) -> int:
+    """Which there are."""
+    options = parse_options(ListOptions, argv, "nudge classifier list", flags=True)
+    found = {folder: read_facts(folder) for folder in list_classifiers(options.folder)}
+    if options.as_json:
+        rows = [{"path": str(folder)} | facts.model_dump(mode="json") for folder, facts in found.items()]
+        print(json.dumps({"classifiers": rows}))
+        return 0
+    if not found:
+        print(
+            f"{options.folder}: no classifier is there; `nudge classifier train --out {options.folder}/NAME` makes one"
+        )
+        return 0
+    table = Table(title=f"classifiers in {options.folder}")
+    for heading in ("name", "made", "contract", "episodes", "accuracy", "false positives", "found"):
+        table.add_column(heading)
+    for folder, facts in found.items():
+        frames, episodes = facts.figures.frames, facts.figures.episodes
+        table.add_row(
+            folder.name,
+            f"{facts.created:%Y-%m-%d %H:%M}",
+            facts.contract.hash[:12],
+            str(episodes.episodes),
+            f"{frames.accuracy:.1%}",
+            f"{episodes.false_positives}/{episodes.episodes}",
+            f"{episodes.found}/{episodes.successes}",
+        )
+    Console().print(table)
+    return 0
+
+
+def _span(options: LabelOptions, experience: ExperienceFile) -> Span:
+    """The frames that the options mean, of exactly one episode and within it."""
+    outcomes = experience.outcomes(options.selection)
+    if len(outcomes) != 1 or options.frames is None:
+        raise ConsoleError(
+            f"label: got {len(outcomes)} episodes, expected one; name it with --selection.session and "
+            f"--selection.episodes"
+        )
+    outcome, (first, last) = outcomes[0], options.frames
+    if last > outcome.steps:
+        raise ConsoleError(
+            f"label: got frames up to {last}, expected at most {outcome.steps}: the episode has {outcome.steps} steps, "
+            f"and one frame after them"
+        )
+    return Span(EpisodeKey(outcome.session, outcome.episode), first, last, options.label)
+
+
+def _tell_labels(labels: Labels, book: LabelBook) -> None:
+    counts = {each: sum(list(frames.values()).count(each) for frames in labels.values()) for each in Label}
+    told = ", ".join(f"{count:,} {each.value}" for each, count in counts.items())
+    print(f"{book.path}: version {book.version}, {len(labels)} episodes, frames: {told}")
+
+
+def _figures_table(title: str, figures: Figures, rule: Rule) -> Table:
+    frames, episodes = figures.frames, figures.episodes
+    table = Table(title=title, show_header=False)
+    precision = "–" if frames.precision is None else f"{frames.precision:.1%}"
+    rows = {
+        "frames": f"{frames.positives} positive, {frames.negatives} negative",
+        "accuracy": f"{frames.accuracy:.1%} (precision {precision}, recall {frames.recall:.1%})",
+        "rule": f"{rule.k} of {rule.n} frames at probability {rule.threshold:.2f} or more, and "
+        + ", ".join(f"{limits.dimension} {limits}" for limits in rule.gate.limits),
+        "false positives": f"{episodes.false_positives} in {episodes.episodes} episodes (95 % interval "
+        f"{episodes.false_positive_low:.1%} to {episodes.false_positive_high:.1%})",
+        "successes found": f"{episodes.found} of {episodes.successes} (95 % interval {episodes.found_low:.1%} to "
+        f"{episodes.found_high:.1%})",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _progress[T](items: Sequence[T], what: str) -> Iterable[T]:
+    """The items, with a bar on stderr while they go by."""
+    return track(items, what, console=Console(stderr=True), transient=True)
+
+
+_VERBS: dict[str, Callable[[list[str]], int]] = {"label": label, "train": train, "eval": evaluate, "list": show}
