@@ -1,23 +1,18 @@
-"""Experience files from outside the learner: read whole episodes of one, or make a new one that appears whole."""
+"""A new experience file, made outside the learner: it appears whole."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from policy.contract import Contract
-from policy.durable import fsync
+from policy.durable import appearing
 from policy.experience import Step
-from policy.experience_file import Chosen, EpisodeSelection, ExperienceFile
-from policy.step_schema import StoreError, adopt, connect, store_error, transaction
+from policy.step_schema import adopt, connect, store_error, transaction
 from policy.step_table import take_step
 from policy.wire import pack_step, unpack_step
-
-__all__ = ["Chosen", "EpisodeSelection", "ExperienceFile", "NewExperience", "new_experience"]
 
 
 class NewExperience:
@@ -43,30 +38,11 @@ def new_experience(target: Path, contract: Contract) -> Iterator[NewExperience]:
 
     Raise `StoreError` when `target` exists, `StoreFull` when it finds no room.
     """
-    if target.exists():
-        raise StoreError(f"{target}: there is such a file, and an import never overwrites; give another path")
-    workshop = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(workshop, ignore_errors=True)  # of an import that was killed
-    workshop.mkdir(parents=True)
-    partial = workshop / target.name
-    try:
-        with closing(connect(partial)) as connection:
-            adopt(connection, partial, contract)
-            try:
-                with transaction(connection):
-                    yield NewExperience(connection)
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all into the one file, while it has no name
-            except sqlite3.Error as error:
-                raise store_error(target, error, "nothing was imported") from error
-        _appear(partial, target)
-    finally:
-        shutil.rmtree(workshop)
-
-
-def _appear(partial: Path, target: Path) -> None:
-    """Give the finished file its name, unless that is taken by now."""
-    try:
-        os.link(partial, target)  # unlike a rename, it refuses to replace
-    except FileExistsError as error:
-        raise StoreError(f"{target}: a file of that name has appeared meanwhile; give another path") from error
-    fsync(target.parent)
+    with appearing(target, "an import") as partial, closing(connect(partial)) as connection:
+        adopt(connection, partial, contract)
+        try:
+            with transaction(connection):
+                yield NewExperience(connection)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all into the one file, while it has no name
+        except sqlite3.Error as error:
+            raise store_error(target, error, "nothing was imported") from error

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from demos.errors import ExchangeRefused
-from demos.experience_file import EpisodeSelection, ExperienceFile
 from demos.lerobot_folder import LeRobotFolder, require_lerobot
 from demos.lerobot_format import IMAGES, features_of, pack_row
 from demos.sessions import shared_session
 from policy.contract import Contract, Frozen
 from policy.durable import fsync
 from policy.experience import Step
+from policy.experience_file import EpisodeSelection, ExperienceFile
 
 if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -13,8 +11,8 @@ from pathlib import Path
 from learner.store_reader import StoreReader
 from learner.store_selection import ChosenEpisode
 from learner.store_verify import Finding
-from policy.durable import fsync
-from policy.step_schema import StoreError, adopt, connect, store_error, transaction
+from policy.durable import appearing
+from policy.step_schema import adopt, connect, store_error, transaction
 
 _TABLES = {  # each with the rows of one episode, found by an index: what lies elsewhere may be damaged
     "episodes": "SELECT * FROM episodes WHERE id = ?",
@@ -38,19 +36,9 @@ def export_store(store: StoreReader, target: Path, episodes: Iterable[ChosenEpis
     The file appears whole or not at all, and never in place of another. An episode that is damaged is left out.
     Raise `StoreError` when `target` exists, `StoreFull` when it finds no room.
     """
-    if target.exists():
-        raise StoreError(f"{target}: there is such a file, and an export never overwrites; give another path")
-    workshop = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(workshop, ignore_errors=True)  # of an export that was killed
-    workshop.mkdir(parents=True)
-    try:
-        with closing(connect(workshop / target.name)) as copy:
-            adopt(copy, workshop / target.name, store.contract)
-            exported = _copy(store, copy, target, episodes)
-        _appear(workshop / target.name, target)
-    finally:
-        shutil.rmtree(workshop)
-    return exported
+    with appearing(target, "an export") as partial, closing(connect(partial)) as copy:
+        adopt(copy, partial, store.contract)
+        return _copy(store, copy, target, episodes)
 
 
 def _copy(store: StoreReader, copy: sqlite3.Connection, path: Path, episodes: Iterable[ChosenEpisode]) -> Exported:
@@ -98,12 +86,3 @@ def _insert(copy: sqlite3.Connection, rows: dict[str, list[sqlite3.Row]]) -> Non
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     """True for what cannot be read, and for rows that contradict each other."""
     return isinstance(error, sqlite3.IntegrityError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT
-
-
-def _appear(partial: Path, target: Path) -> None:
-    """Give the finished file its name, unless that is taken by now."""
-    try:
-        os.link(partial, target)  # unlike a rename, it refuses to replace
-    except FileExistsError as error:
-        raise StoreError(f"{target}: a file of that name has appeared meanwhile; give another path") from error
-    fsync(target.parent)

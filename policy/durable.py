@@ -1,9 +1,14 @@
-"""What was written is on the disk."""
+"""What was written is on the disk, and a new file is there whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from policy.step_schema import StoreError
 
 
 def fsync(path: Path) -> None:
@@ -13,3 +18,26 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def appearing(target: Path, made_by: str) -> Iterator[Path]:
+    """Where to write a file that gets its name when the block ends; when an exception leaves it there is none.
+
+    made_by: for errors, `an export`
+    Raise `StoreError` where there is such a file already, or by then.
+    """
+    if target.exists():
+        raise StoreError(f"{target}: there is such a file, and {made_by} never overwrites; give another path")
+    workshop = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(workshop, ignore_errors=True)  # of one that was killed
+    workshop.mkdir(parents=True)
+    try:
+        yield workshop / target.name
+        try:
+            os.link(workshop / target.name, target)  # unlike a rename, it refuses to replace
+        except FileExistsError as error:
+            raise StoreError(f"{target}: a file of that name has appeared meanwhile; give another path") from error
+        fsync(target.parent)
+    finally:
+        shutil.rmtree(workshop)

@@ -17,12 +17,12 @@ from demonstrations import CAMERA, SESSION, Hand, changed, contract, demonstrati
 from demos.content_hash import content_hash
 from demos.demo_set import DemoSet, list_demo_sets, open_demo_set
 from demos.errors import DemoSetError, DemosRefused
-from demos.experience_file import EpisodeSelection, ExperienceFile
 from demos.findings import Severity
 from demos.make_set import make_demo_set
 from demos.sessions import shared_session
 from policy.errors import ContractMismatch
 from policy.experience import StepId
+from policy.experience_file import EpisodeSelection, ExperienceFile
 from policy.file_lock import FileLock, LockHeld
 
 CONTRACT = contract(size_px=16)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demos.experience_file import EpisodeSelection, ExperienceFile, new_experience
+from demos.experience_file import new_experience
 from policy.errors import InvalidExperience
 from policy.experience import Source, Step
+from policy.experience_file import EpisodeSelection, ExperienceFile
 from policy.fakes import fake_contract, fake_episode
 from policy.step_schema import StoreError
 

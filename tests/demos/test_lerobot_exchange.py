@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from demos.errors import ExchangeRefused
-from demos.experience_file import EpisodeSelection
 from demos.lerobot_export import LeRobotExportSettings, export_dataset, psnr_db
 from demos.lerobot_hub import pull_dataset, push_dataset
 from demos.lerobot_import import import_dataset
@@ -23,6 +22,7 @@ from exchange import CONTRACT, A, B, as_bytes, episode, quiet_caches, read, writ
 from hub import local_hub
 from policy.errors import ContractMismatch
 from policy.experience import Source, Step
+from policy.experience_file import EpisodeSelection
 
 EVERYTHING = LeRobotExportSettings(select=EpisodeSelection(rejected=True), keep_sessions=True)
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from demos.experience_file import EpisodeSelection, ExperienceFile, new_experience
+from demos.experience_file import new_experience
 from policy.contract import Dimension
 from policy.experience import Observation, Source, Step
+from policy.experience_file import EpisodeSelection, ExperienceFile
 from policy.fakes import fake_contract, fake_episode
 
 SIZE_PX = 64

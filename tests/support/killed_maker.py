@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from demos.experience_file import EpisodeSelection, ExperienceFile
 from demos.make_set import make_demo_set
+from policy.experience_file import EpisodeSelection, ExperienceFile
 
 _OPERATIONS = ("open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir", "sqlite3.connect")
 
