@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -104,17 +105,26 @@ class TestResampling:
         assert not len(seen) or frames - 1 - seen[-1] <= math.ceil(fps / control_hz)
 
 
-def drive(actions: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], list[NDArray[np.float32]]]:
-    """Our controller on an arm that is always where it was sent: measured (T + 1, 6), commanded (T, 6), executed."""
+class Drive(NamedTuple):
+    """What our controller did with an arm that is always where it was sent."""
+
+    measured: NDArray[np.float64]  # (T + 1, 6)
+    commanded: NDArray[np.float64]  # (T, 6)
+    executed: NDArray[np.float32]  # (T, 4)
+    short_m: NDArray[np.float64]  # (T + 1,) how far the joints that were found are from the target
+
+
+def drive(actions: NDArray[np.float32]) -> Drive:
     controller = EndEffectorController(SETTINGS, SCALE.astype(np.float32))
     measured = [controller.joints_at(np.array([0.25, 0.0, 0.1]), 0.6)]
     controller.begin(measured[0])
-    executed = []
+    executed, short_m = [], [0.0]
     for action in actions:
         target_rad, done = controller.apply(action, measured[-1])
         measured.append(target_rad)
         executed.append(done)
-    return np.array(measured), np.array(measured[1:]), executed
+        short_m.append(float(np.linalg.norm(controller.proprioception(target_rad)[9:12])))
+    return Drive(np.array(measured), np.array(measured[1:]), np.array(executed), np.array(short_m))
 
 
 class TestMotion:
@@ -122,18 +132,20 @@ class TestMotion:
     @given(st.integers(0, 2**32 - 1))
     def test_what_our_controller_has_commanded_comes_back_as_its_actions(self, seed: int) -> None:
         actions = np.random.default_rng(seed).uniform(-1, 1, (12, 4)).astype(np.float32)
-        measured, commanded, executed = drive(actions)
-        motion = to_motion(measured, commanded, KINEMATICS, SETTINGS, SCALE)
-        # The inverse kinematics stops within 0.05 mm, 0.0025 of an action; two such errors add up.
-        reached = ~motion.outside & ~motion.clipped
-        np.testing.assert_allclose(motion.action[reached], np.array(executed)[reached], atol=0.006)
-        assert reached.mean() > 0.5
+        driven = drive(actions)
+        motion = to_motion(driven.measured, driven.commanded, KINEMATICS, SETTINGS, SCALE)
+        # The inverse kinematics stops within 0.05 mm, 0.0025 of an action; two such errors add up. Near the rim of
+        # what the arm reaches it stops short: then the joints say where the arm went, the action where it was to go.
+        arrived = driven.short_m < 0.6e-4
+        reached = ~motion.outside & ~motion.clipped & arrived[:-1] & arrived[1:]
+        np.testing.assert_allclose(motion.action[reached], driven.executed[reached], atol=0.006)
+        assert reached.mean() > 0.25
         assert (np.abs(motion.action) <= 1).all()
 
     def test_observations_are_those_of_our_controller(self) -> None:
-        measured, commanded, _ = drive(np.full((5, 4), 0.5, np.float32))
-        motion = to_motion(measured, commanded, KINEMATICS, SETTINGS, SCALE)
-        for joint_rad, seen in zip(measured, motion.proprioception, strict=True):
+        driven = drive(np.full((5, 4), 0.5, np.float32))
+        motion = to_motion(driven.measured, driven.commanded, KINEMATICS, SETTINGS, SCALE)
+        for joint_rad, seen in zip(driven.measured, motion.proprioception, strict=True):
             np.testing.assert_allclose(seen[:6], joint_rad, atol=1e-6)
             np.testing.assert_allclose(seen[6:9], KINEMATICS.tool_pose(joint_rad).position_m, atol=1e-6)
         # The arm was where it was sent, so that the target leads it by nothing.
@@ -157,7 +169,7 @@ class TestMotion:
         assert motion.clipped.all()
 
     def test_what_lies_out_of_the_box_or_beyond_the_jaw_is_counted_and_not_commanded(self) -> None:
-        measured, _, _ = drive(np.zeros((2, 4), np.float32))
+        measured = drive(np.zeros((2, 4), np.float32)).measured
         outside = np.zeros(6)  # stretched out, far beyond the box
         outside[5] = 1.7
         motion = to_motion(measured, np.array([outside, outside]), KINEMATICS, SETTINGS, SCALE)
