@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from demos.lerobot_folder import LeRobotFolder, require_lerobot
 from demos.lerobot_format import IMAGES, features_of, pack_row
 from demos.sessions import shared_session
 from policy.contract import Contract, Frozen
-from policy.durable import fsync
+from policy.durable import appearing_folder
 from policy.experience import Step
 from policy.experience_file import EpisodeSelection, ExperienceFile
 
@@ -108,7 +107,6 @@ def export_dataset(
         finally:
             dataset.finalize()
         losses = tuple(_losses(partial, contract, sample)) if sample.kept else ()
-        _appear(partial, target)
     return LeRobotExportReport(
         path=target,
         contract_hash=contract.hash,
@@ -192,20 +190,9 @@ def _losses(folder: Path, contract: Contract, sample: _Sample) -> Iterator[Video
 
 @contextmanager
 def _workshop(target: Path) -> Iterator[Path]:
-    """A place beside `target` that does not exist yet; what is left there is removed; the disk's errors become ours."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
+    """Where to write it; the disk's errors become ours."""
     try:
-        yield partial
+        with appearing_folder(target) as partial:
+            yield partial
     except OSError as error:
         raise ExchangeRefused(f"{target}: {error}; nothing was exported; make room, or take another folder") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _appear(partial: Path, target: Path) -> None:
-    """Give the finished folder its name, once all in it is on the disk."""
-    for path in partial.rglob("*"):
-        fsync(path)
-    partial.rename(target)
-    fsync(target.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from demos.errors import ExchangeRefused
 from demos.lerobot_folder import LeRobotFolder, require_lerobot
 from demos.lerobot_format import SESSION, contract_in
 from demos.sessions import shared_session
+from policy.durable import appearing_folder
 
 
 def push_dataset(folder: Path, repo_id: str, *, private: bool = True) -> None:
@@ -36,14 +36,8 @@ def pull_dataset(repo_id: str, folder: Path, revision: str | None = None) -> Non
     require_lerobot()
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed
-    try:
-        with _translated(f"{repo_id}: not downloaded"):
-            LeRobotDataset(repo_id, root=partial, revision=revision, video_backend="pyav")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with _translated(f"{repo_id}: not downloaded"), appearing_folder(folder) as partial:
+        LeRobotDataset(repo_id, root=partial, revision=revision, video_backend="pyav")
 
 
 def _require_shareable(dataset: LeRobotFolder) -> None:

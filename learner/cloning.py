@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from learner.ingest import PAGE, StepEncoder
+from learner.ingest import StepEncoder, fit_on_observations
 from learner.inputs import random_words
 from learner.losses import bc_loss
 from policy.contract import Contract, Frozen
-from policy.experience import Source, Step
-from policy.features import FeatureReduction, Featurizer, fit_reduction
+from policy.experience import Source, Step, rests
+from policy.features import FeatureReduction, Featurizer
 from policy.network import PolicyNetwork, PolicySpec, float_maps
 from policy.settings import FeatureSettings
 
@@ -102,9 +102,8 @@ def fit_on(
         return None
     steps = [step for steps in episodes for step in steps]
     chosen = np.random.default_rng([seed, settings.fit_frames]).permutation(len(steps))[: settings.fit_frames]
-    frames = np.stack([featurizer.stack(steps[place].observation.frames) for place in sorted(chosen)], axis=1)
-    chunks = [featurizer.maps(frames[:, start : start + PAGE]) for start in range(0, frames.shape[1], PAGE)]
-    return fit_reduction(torch.cat(chunks, dim=1), settings.reduced_channels, settings.whiten_softness)
+    observations = [steps[place].observation for place in sorted(chosen)]
+    return fit_on_observations(observations, featurizer, settings.reduced_channels, settings.whiten_softness)
 
 
 def encode(episodes: Sequence[Sequence[Step]], encoder: StepEncoder, watch: Watch = iter) -> ClonedSteps:
@@ -116,7 +115,7 @@ def encode(episodes: Sequence[Sequence[Step]], encoder: StepEncoder, watch: Watc
     for steps in watch(episodes):
         for step in steps:
             cursor += 1
-            if step.source in OPERATORS:
+            if step.source in OPERATORS and not rests(step.source, step.action, step.reward):
                 encoded.append(encoder.encode(cursor, step))
     return ClonedSteps(
         np.stack([step.observation.images for step in encoded]),

@@ -135,12 +135,19 @@ def fit_on_demos(
     """The reduction that `settings` ask for, fitted on at most `fit_frames` demo observations; None for none."""
     if settings.reduced_channels is None:
         return None
-    featurizer = Featurizer(encoder, None, contract)
-    frames = np.stack(
-        [featurizer.stack(o.frames) for o in _some_demo_observations(store, settings.fit_frames, seed)], 1
+    chosen = _some_demo_observations(store, settings.fit_frames, seed)
+    return fit_on_observations(
+        chosen, Featurizer(encoder, None, contract), settings.reduced_channels, settings.whiten_softness
     )
+
+
+def fit_on_observations(
+    observations: Sequence[Observation], featurizer: Featurizer, reduced_channels: int, whiten_softness: float
+) -> FeatureReduction:
+    """The reduction to so many channels, fitted on all of them. featurizer: one that does not reduce"""
+    frames = np.stack([featurizer.stack(each.frames) for each in observations], axis=1)  # (cameras, N, H, W, 3)
     chunks = [featurizer.maps(frames[:, start : start + PAGE]) for start in range(0, frames.shape[1], PAGE)]
-    return fit_reduction(torch.cat(chunks, dim=1), settings.reduced_channels, settings.whiten_softness)
+    return fit_reduction(torch.cat(chunks, dim=1), reduced_channels, whiten_softness)
 
 
 def _some_demo_observations(store: StepSource, limit: int, seed: int) -> list[Observation]:

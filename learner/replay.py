@@ -27,7 +27,7 @@ from learner.device_rows import DeviceMemory, DeviceRows
 from learner.disk import write_atomically
 from learner.n_step import follow
 from learner.replay_layout import EncodedObservation, EncodedStep, ReplayLayout
-from policy.experience import Source, is_resting
+from policy.experience import Source, rests
 
 __all__ = ["Batch", "EncodedObservation", "EncodedStep", "Replay", "ReplayError", "ReplayLayout", "delete_replay"]
 
@@ -189,9 +189,7 @@ class Replay:
         arrays = self._columns.arrays
         arrays["action"][slot] = step.action
         arrays["reward"][slot] = step.reward
-        # A hand that rests in a demonstration would teach to stand still; what it has success with it does teach.
-        rests = step.source is Source.DEMO and step.reward == 0 and bool(is_resting(step.action))
-        arrays["source"][slot] = _NOBODYS if rests else step.source
+        arrays["source"][slot] = _NOBODYS if rests(step.source, step.action, step.reward) else step.source
         arrays["terminated"][slot] = step.terminated
         # A gripper change is a command to the other side than the last one commanded in this episode.
         side, before = int(np.rint(step.action[-1])), 0 if previous is None else int(arrays["gripper_side"][previous])

@@ -1,4 +1,4 @@
-"""What was written is on the disk, and a new file is there whole or not at all."""
+"""What was written is on the disk, and a new file or folder is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -41,3 +41,21 @@ def appearing(target: Path, made_by: str) -> Iterator[Path]:
         fsync(target.parent)
     finally:
         shutil.rmtree(workshop)
+
+
+@contextmanager
+def appearing_folder(target: Path) -> Iterator[Path]:
+    """Where to make a folder that gets its name when the block ends; when an exception leaves it there is none.
+
+    It is the caller's to refuse a target that exists, and to make the folder that this gives.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
+    try:
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            fsync(path)
+        partial.rename(target)
+        fsync(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

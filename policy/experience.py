@@ -38,6 +38,14 @@ def is_resting(action: NDArray[np.float32]) -> NDArray[np.bool_]:
     return resting
 
 
+def rests(source: Source, action: NDArray[np.float32], reward: float) -> bool:
+    """Whether a step is a demonstrator's who keeps still: it would teach to stand still, unless it has success.
+
+    Of an intervention such steps are nobody's: `Source.HOLD`.
+    """
+    return source is Source.DEMO and reward == 0 and bool(is_resting(action))
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen right before acting.

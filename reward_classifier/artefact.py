@@ -8,7 +8,6 @@ classifiers/lift-1/
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from policy.contract import Contract, Frozen
-from policy.durable import fsync
+from policy.durable import appearing_folder
 from policy.encoder import Encoder
 from policy.preprocess import normalise
 from reward_classifier.calibration import probability_of
@@ -93,18 +92,12 @@ def save_classifier(classifier: SuccessClassifier, folder: Path) -> None:
     """Write a classifier; it appears whole or not at all. Raise `ArtefactError` where there is such a folder."""
     if folder.exists():
         raise ArtefactError(f"{folder}: there is such a folder, and a classifier never replaces one; give another path")
-    workshop = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed
-    workshop.mkdir(parents=True)
     try:
-        (workshop / WEIGHTS_FILE).write_bytes(pack_weights(classifier.network))
-        (workshop / FACTS_FILE).write_text(classifier.facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        for path in (*workshop.iterdir(), workshop):
-            fsync(path)
-        workshop.rename(folder)
-        fsync(folder.parent)
+        with appearing_folder(folder) as partial:
+            partial.mkdir(parents=True)
+            (partial / WEIGHTS_FILE).write_bytes(pack_weights(classifier.network))
+            (partial / FACTS_FILE).write_text(classifier.facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(workshop, ignore_errors=True)
         raise ArtefactError(f"{folder}: {error}; nothing was written; make room, or give another path") from error
 
 

@@ -145,10 +145,12 @@ class TestEncoding:
         episode = fake_episode(CONTRACT, 6, np.random.default_rng(0))
         sources = [Source.DEMO, Source.HOLD, Source.POLICY, Source.HUMAN, Source.DEMO, Source.DEMO]
         mixed: list[Step] = [replace(step, source=source) for step, source in zip(episode, sources, strict=True)]
+        assert mixed[5].reward == 1  # the last two rest: the one with the success is learned from
+        mixed[4:] = [replace(step, action=np.zeros_like(step.action)) for step in mixed[4:]]
         reduction = fit_on([mixed], Featurizer(ENCODER, None, CONTRACT), FEATURES, 0)
         made = encode([mixed], StepEncoder(Featurizer(ENCODER, reduction, CONTRACT), FEATURES, CONTRACT, 0))
-        assert made.maps.shape == (4, 2, 2, 4, 1, 1)
-        operators = [mixed[place] for place in (0, 3, 4, 5)]
+        assert made.maps.shape == (3, 2, 2, 4, 1, 1)
+        operators = [mixed[place] for place in (0, 3, 5)]
         np.testing.assert_array_equal(made.action, [step.action for step in operators])
         # A body of the contract's range -2..2 is normalised to half of it.
         np.testing.assert_allclose(

@@ -110,6 +110,7 @@ class TestIngest:
         step_encoder = StepEncoder(Featurizer(encoder, None, CONTRACT), settings, CONTRACT, 0)
         ingest, stop = Ingest(Recorded(small), step_encoder, cursor=3), threading.Event()
         thread = threading.Thread(target=ingest.run, args=(stop,))
+        threads = torch.get_num_threads()
         thread.start()
         try:
             deadline = time.monotonic() + DEADLINE_S
@@ -123,6 +124,7 @@ class TestIngest:
             thread.join(DEADLINE_S)
         assert not thread.is_alive()
         assert ingest.encoded.empty()
+        assert torch.get_num_threads() == threads  # the trainer's arithmetic is not its encoders'
 
 
 def train(
