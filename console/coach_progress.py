@@ -7,7 +7,7 @@ import numpy as np
 from console.coach_advice import Severity
 from console.coach_evidence import CheckpointResult, RunEvidence
 from console.coach_seen import Lacks, Outcome, Seen, thinned
-from console.coach_settings import CoachSettings
+from console.coach_settings import CoachSettings, ProgressThresholds
 from console.comparison_statistics import newcombe_difference
 from console.statistics import running_average, running_ratio
 
@@ -68,13 +68,22 @@ def help_not_falling(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
 
 def collapse(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     """Success that was reached should stay. Evaluations tell it best; where there are none, training does."""
-    return _declined_evaluations(evidence) or _declined_training(evidence, settings)
-
-
-def _declined_evaluations(evidence: RunEvidence) -> Outcome:
     rated = [each for each in evidence.checkpoints if each.trials >= FEWEST_TRIALS]
-    if len(rated) < 2:
+    declined = _declined_evaluations(rated) if len(rated) > 1 else None
+    if declined is not None:
+        return declined
+    progress, episodes = settings.progress, len(evidence.online())
+    if episodes >= 2 * progress.collapse_episodes:
+        return _declined_training(evidence, progress)
+    if len(rated) > 1:
         return None
+    return Lacks(
+        f"{episodes} training episodes and {len(rated)} evaluated checkpoints so far; {2 * progress.collapse_episodes} "
+        f"or 2 are needed (`nudge eval --evaluation.checkpoint all`)"
+    )
+
+
+def _declined_evaluations(rated: list[CheckpointResult]) -> Outcome:
     best, newest = max(rated, key=lambda each: (_rate(each), each.updates)), rated[-1]
     interval = newcombe_difference(newest.successes, newest.trials, best.successes, best.trials)
     if best is newest or interval.high >= 0:
@@ -94,11 +103,8 @@ def _declined_evaluations(evidence: RunEvidence) -> Outcome:
     )
 
 
-def _declined_training(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
-    progress = settings.progress
+def _declined_training(evidence: RunEvidence, progress: ProgressThresholds) -> Outcome:
     online, window = evidence.online(), progress.collapse_episodes
-    if len(online) < 2 * window:
-        return Lacks(f"{len(online)} training episodes and {len(evidence.checkpoints)} evaluated checkpoints")
     shares = running_average([episode.alone for episode in online], window)[window - 1 :]  # full windows only
     best_at = int(np.argmax(shares[: len(shares) - window]))  # windows that share no episode with the last
     best, last = float(shares[best_at]), float(shares[-1])

@@ -16,7 +16,7 @@ from learner.disk import write_atomically
 def write_comparison(path: Path, first: Side, second: Side, found: Comparison) -> Path:
     """Write the page, whole or not at all; returns its path."""
     curves = [
-        NamedCurve(side.name, curve)
+        NamedCurve(side.name.partition("@")[0], curve)  # a run's curve, whichever of its checkpoints is compared
         for side in (first, second)
         if side.episodes and len((curve := training_curve(side.episodes)).env_steps)
     ]

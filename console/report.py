@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -57,6 +58,7 @@ __all__ = [
 RECENT_EPISODES = 50  # behind the figures named `_last_50`
 CURVE_WINDOW = 20  # episodes of the running averages
 INLINE_VIDEO_BYTES = 8_000_000
+_MOST_BARS = 16
 
 
 def write_report(run_folder: Path, inputs: ReportInputs, coaching: Coaching | None = None) -> RunReport:
@@ -243,7 +245,8 @@ def render(run_folder: Path, inputs: ReportInputs, report: RunReport, coaching: 
 
 
 def _takeover_lengths(steps: Sequence[int]) -> Markup:
-    return histogram_drawing(histogram("Length of takeovers", "steps", steps, 5, max(steps) + 1))
+    top = max(steps) + 1
+    return histogram_drawing(histogram("Length of takeovers", "steps", steps, max(1, ceil(top / _MOST_BARS)), top))
 
 
 def percent(value: float | None) -> str:
