@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from math import ceil, isfinite
 
 from console.coach_advice import Chart, Curve, Histogram, Severity
-from console.coach_evidence import RunEvidence
 from console.coach_settings import LearnerThresholds
 from console.report_data import MetricsRecord
 from learner.health import FLAG
@@ -46,12 +45,6 @@ def histogram(
         counts[min(value // width, bins - 1)] += 1
     edges = tuple(float(width * edge) for edge in range(bins + 1))
     return Histogram(title=title, x_name=x_name, edges=edges, counts=tuple(counts), limit=limit)
-
-
-def takeover_lengths(evidence: RunEvidence, limit: float | None = None) -> Histogram:
-    """How long takeovers were."""
-    lengths = [takeover.steps for takeover in evidence.takeovers]
-    return histogram("Length of takeovers", "steps", lengths, 5, evidence.max_episode_steps, limit)
 
 
 def thinned(title: str, x_name: str, x: Sequence[float], y: Sequence[float], limit: float | None = None) -> Curve:

@@ -6,7 +6,7 @@ from statistics import median
 
 from console.coach_advice import Severity
 from console.coach_evidence import RunEvidence, TakeoverEvidence
-from console.coach_seen import Lacks, Outcome, Seen, histogram, takeover_lengths
+from console.coach_seen import Lacks, Outcome, Seen, histogram
 from console.coach_settings import CoachSettings
 
 
@@ -46,7 +46,7 @@ def brief_takeovers(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
         f"({operator.long_steps / evidence.control_hz:g} s); the median is {median(lengths):g}, the longest "
         f"{max(lengths)}",
         {"long_share": share, "median_steps": float(median(lengths)), "longest_steps": float(max(lengths))},
-        takeover_lengths(evidence, float(operator.long_steps)),
+        histogram("Length of takeovers", "steps", lengths, 5, evidence.max_episode_steps, float(operator.long_steps)),
     )
 
 

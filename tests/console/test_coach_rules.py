@@ -189,6 +189,8 @@ class TestHelping:
         assert advice.rule == "brief_takeovers"
         assert advice.figures == {"long_share": 1.0, "median_steps": 15.0, "longest_steps": 15.0}
         assert "longer than 12 steps (1.2 s); the median is 15" in advice.seen
+        assert isinstance(advice.evidence, Histogram)
+        assert (sum(advice.evidence.counts), advice.evidence.counts[3]) == (10, 10)  # 15 to 19 steps
 
     def test_to_the_end_of_the_task(self) -> None:
         episodes = good_episodes()
