@@ -1,4 +1,4 @@
-"""`nudge eval`: the policy alone, on a fixed grid, judged by the simulator's truth.
+"""`nudge eval`: the policy alone, on a fixed grid, judged by the simulator's truth or by the operator's keys.
 
 The newest policy of a run, whose evaluation the report shows, or checkpoints, of which the best is kept and can be
 rolled back to.
@@ -6,70 +6,63 @@ rolled back to.
 
 from __future__ import annotations
 
-import threading
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from actor.clock import Deadlines
 from actor.inference import Policy
-from actor.recovery import wait_until_sound
 from console.arm import opened_arm
 from console.checkpoints import checkpoint_table, choose_checkpoint, require_checkpoints
+from console.cycle_time import evaluated_cycle
 from console.errors import ConsoleError
-from console.evaluation_grid import Placement, conditions, make_grid, placements
-from console.presets import load_settings
+from console.evaluation_bench import Bench, CameraMan
+from console.evaluation_grid import SYMMETRY_RAD, conditions, make_grid, placements
+from console.evaluation_judge import UNFINISHED_FILE, opened_judge, unfinished_trials
+from console.placement_guide import GUIDE_FILE, write_guide
+from console.presets import AMONG_OPTIONS, load_options
 from console.punctuality import asked_niceness, asked_realtime
 from console.report_data import Evaluation, Trial
 from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
-from console.video import control_caption, side_by_side, write_video
+from console.video import write_video
 from learner.checkpoint_folder import CHECKPOINTS, POLICY, list_checkpoints
+from learner.disk import write_atomically
 from learner.evaluations import EVALUATION_FILE, read_evaluation
+from policy.contract import Frozen
 from policy.encoder import load_encoder
-from policy.experience import Observation, Source
 from policy.snapshot import read_spec
 from robot.arm import Arm
-from robot.env import ArmEnv
-from robot.errors import ArmFault
 from robot.safety.emergency import EmergencyStop
 from robot.sim import Film, SimArm
 
 VIDEO_PX = 320
 VIDEO_TRIALS = 8
+FEWEST_TRIALS = 20  # 10 of 10 is what a policy that fails every fourth time does once in 18 times
 
 
-@dataclass(frozen=True, slots=True)
-class _CameraMan:
-    """Adds what the cameras see to the pictures of the video."""
+class EvalOptions(Frozen):
+    """The policy alone, on a fixed grid: the newest one of a run, a checkpoint, or all of them."""
 
-    film: Film
-    settings: Settings
-    pictures: list[NDArray[np.uint8]]
-
-    def shoot(self, placement: Placement, step: int, *, success: bool) -> None:
-        frames = {camera.name: self.film(camera.name) for camera in self.settings.contract.cameras}
-        cell = f"cell {placement.row},{placement.column}"
-        self.pictures.append(
-            side_by_side(frames, control_caption(Source.POLICY, step, success or None, cell), upscale=1)
-        )
+    settings: Annotated[Settings, *AMONG_OPTIONS]
+    guide: bool = Field(
+        default=False, description="Write a sheet of the cells in real size, to be printed for the table, and no more."
+    )
 
 
 def main(argv: list[str]) -> int:
     """Evaluate the newest policy of a run, a snapshot or checkpoints; returns the exit status."""
-    settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge eval")
-    if settings.task.judge == "operator":
-        raise ConsoleError(
-            "task.judge: got operator, but in an evaluation nobody presses a key: every trial would fail; expected "
-            "simulator, whose truth judges it"
-        )
-    console = Console()
+    options = load_options(EvalOptions, argv, DEFAULT_PRESET, "nudge eval")
+    settings, console = options.settings, Console()
+    if options.guide:
+        console.print(_guide(settings), highlight=False, markup=False, soft_wrap=True)
+        return 0
     folders = _chosen_checkpoints(settings)
     if folders is None:
         _tell(evaluate(settings, console), settings.folder, console)
@@ -91,6 +84,7 @@ def evaluate(settings: Settings, console: Console) -> Evaluation:
     if pictures:
         write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation.save(settings.folder)
+    (path.parent / UNFINISHED_FILE).unlink(missing_ok=True)
     snapshot = path.read_bytes()
     for folder in list_checkpoints(settings.folder / CHECKPOINTS):
         if (folder / POLICY).is_file() and (folder / POLICY).read_bytes() == snapshot:
@@ -108,6 +102,7 @@ def evaluate_checkpoint(folder: Path, settings: Settings, console: Console) -> E
             f"learner.trainer.checkpoints_kept, or evaluate a newer one"
         )
     evaluation.save(folder)
+    (folder / UNFINISHED_FILE).unlink(missing_ok=True)
     return evaluation
 
 
@@ -131,41 +126,84 @@ def _without_evaluation(folders: list[Path], settings: Settings) -> list[Path]:
 def _run_trials(
     path: Path, settings: Settings, console: Console, pictures: list[NDArray[np.uint8]] | None
 ) -> Evaluation:
-    """All trials of the grid, with deterministic actions. pictures: gets those of the video; None films nothing."""
+    """All trials of the grid, with deterministic actions. pictures: gets those of the video; None films nothing.
+
+    What a person has judged is kept after each trial: an evaluation that was left goes on where it was.
+    """
     torch.set_num_threads(1)
     policy, updates = load_policy(path, settings)
-    grid = list(placements(settings))
+    grid, emergency = list(placements(settings)), EmergencyStop()
     filmed = set(np.linspace(0, len(grid) - 1, min(VIDEO_TRIALS, len(grid))).astype(int).tolist())
-    trials: list[Trial] = []
+    unfinished, trials = path.parent / UNFINISHED_FILE, list[Trial]()
     with (
         asked_niceness(settings.loop, console),
-        opened_arm(settings, settings.seed, EmergencyStop()) as env,
+        opened_judge(settings, len(grid), emergency, console) as judge,
+        opened_arm(settings, settings.seed, emergency) as env,
         _film(env.arm) as film,
         asked_realtime(settings.loop, console),
     ):
-        bench = _Bench(env, policy, settings, console)
-        for index, placement in enumerate(track(grid, "evaluating", console=console, transient=True)):
+        bench = Bench(env, policy, settings, console, judge)
+        if judge is not None:
+            trials = unfinished_trials(path.parent, conditions(settings), updates)
+            if trials:
+                console.print(f"going on after {len(trials)} trials that were judged before ({unfinished})")
+        # Whoever judges reads where the cube goes: no bar is drawn over it.
+        left = enumerate(grid[len(trials) :], start=len(trials))
+        shown = left if judge is not None else track(left, "evaluating", len(grid), console=console, transient=True)
+        for index, placement in shown:
             camera_man = None
             if film is not None and pictures is not None and index in filmed:
-                camera_man = _CameraMan(film, settings, pictures)
-            trials.append(bench.sound_trial(placement, camera_man))
+                camera_man = CameraMan(film, settings, pictures)
+            trials.append(bench.sound_trial(placement, index + 1, camera_man))
+            if judge is not None:
+                judge.tell(trials)
+                so_far = _evaluation(trials, bench, updates, path.name, settings)
+                write_atomically(unfinished, so_far.model_dump_json(indent=1).encode())
+    return _evaluation(trials, bench, updates, path.name, settings)
+
+
+def _evaluation(trials: list[Trial], bench: Bench, updates: int, checkpoint: str, settings: Settings) -> Evaluation:
     return Evaluation(
         trials=tuple(trials),
         grid=make_grid(settings),
         policy_version=updates,
-        checkpoint=path.name,
+        checkpoint=checkpoint,
         deterministic=True,
-        label="simulator",
+        label=settings.task.judge,
         conditions=conditions(settings),
+        late=bench.late(),
     )
 
 
 def _tell(evaluation: Evaluation, folder: Path, console: Console) -> None:
     low, high = evaluation.wilson()
+    cycle, late = evaluated_cycle(evaluation), evaluation.late
     console.print(
         f"autonomous success {evaluation.successes}/{len(evaluation.trials)} = {evaluation.success_rate():.1%} "
         f"(95 % interval {low:.1%} to {high:.1%}), written to {folder / EVALUATION_FILE}"
     )
+    if cycle is not None:
+        console.print(f"cycle time of those that succeeded: {cycle}")
+    if len(evaluation.trials) < FEWEST_TRIALS:
+        console.print(
+            f"{len(evaluation.trials)} trials tell little: take {FEWEST_TRIALS} at least (evaluation.rows, columns, "
+            "yaws)",
+            style="yellow",
+        )
+    if late is not None and late.count:
+        console.print(
+            f"{late.count} of {late.ticks} ticks began late, the worst by {late.worst_ms:.0f} ms: on a machine that is "
+            f"less busy the policy may do better",
+            style="yellow",
+        )
+
+
+def _guide(settings: Settings) -> str:
+    """Write the sheet for the table; where it is."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    yaws = settings.evaluation.yaws
+    turns = [SYMMETRY_RAD * turn / yaws for turn in range(yaws)]
+    return f"print at 100 %: {write_guide(settings.folder / GUIDE_FILE, make_grid(settings), turns)}"
 
 
 def load_policy(path: Path, settings: Settings) -> tuple[Policy, int]:
@@ -182,57 +220,3 @@ def load_policy(path: Path, settings: Settings) -> tuple[Policy, int]:
 def _film(arm: Arm) -> AbstractContextManager[Film | None]:
     """Pictures for the video; a real arm cannot be filmed from outside."""
     return arm.filming(VIDEO_PX) if isinstance(arm, SimArm) else nullcontext()
-
-
-class _Bench:
-    """A policy on an arm, trial after trial; in real time where the world does not wait."""
-
-    def __init__(self, env: ArmEnv, policy: Policy, settings: Settings, console: Console) -> None:
-        self._env, self._policy, self._settings, self._console = env, policy, settings, console
-        self._deadlines = None if isinstance(env.arm, SimArm) else Deadlines(settings.contract.control_hz)
-
-    def sound_trial(self, placement: Placement, camera_man: _CameraMan | None) -> Trial:
-        """One trial; anew where a fault of the arm has spoilt it, once the arm is sound again. Ctrl+C ends the wait."""
-        while True:
-            try:
-                return self._trial(placement, camera_man)
-            except ArmFault as fault:
-                wait_until_sound(self._env, fault, self._tell, threading.Event())
-                self._console.print("the arm is sound; this trial is made anew", style="green")
-
-    def _tell(self, fault: ArmFault) -> None:
-        self._console.print(str(fault), style="red", markup=False, highlight=False, soft_wrap=True)
-
-    def _trial(self, placement: Placement, camera_man: _CameraMan | None) -> Trial:
-        env, settings, deadlines = self._env, self._settings, self._deadlines
-        generator = torch.Generator()  # deterministic actions draw nothing from it
-        seen, info = env.reset(options={"start": placement.start})
-        if deadlines is not None:
-            deadlines.start()
-        steps, ended = 0, False
-        while not ended:
-            observation = Observation(
-                {camera.name: seen[camera.name] for camera in settings.contract.cameras},
-                seen["proprioception"],
-                info["sim_only"],
-            )
-            action = self._policy.select_action(observation, True, generator)
-            env.act(action)
-            if deadlines is not None:
-                deadlines.wait()
-            seen, _, terminated, truncated, info = env.observe()
-            steps += 1
-            ended = terminated or truncated
-            if camera_man is not None:
-                camera_man.shoot(placement, steps, success=bool(info["success"]))
-        cube = placement.start.cube
-        return Trial(
-            row=placement.row,
-            column=placement.column,
-            cube_x_m=cube.x_m,
-            cube_y_m=cube.y_m,
-            cube_yaw_rad=cube.yaw_rad,
-            success=bool(info["success"]),
-            steps=steps,
-            robot_time_s=steps / settings.contract.control_hz,
-        )

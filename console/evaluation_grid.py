@@ -63,5 +63,5 @@ def conditions(settings: Settings) -> dict[str, str]:
         f"y {grid.y_low_m:g} to {grid.y_high_m:g} m, {chosen.yaws} yaws",
         "seed": f"{chosen.seed}, {settings.seed} of the arm",
         "arm and task": hashlib.sha256(world.encode()).hexdigest()[:16],
-        "judge": "simulator",
+        "judge": settings.task.judge,
     }

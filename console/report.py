@@ -8,12 +8,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from markupsafe import Markup
 
 from console import report_figures as figures
+from console.coach_advice import Coaching
+from console.coach_figures import chart_drawing, histogram_drawing
+from console.coach_seen import histogram
+from console.cycle_time import evaluated_cycle
 from console.page import page_template
 from console.report_data import (
     Deviation,
@@ -52,18 +58,22 @@ __all__ = [
 RECENT_EPISODES = 50  # behind the figures named `_last_50`
 CURVE_WINDOW = 20  # episodes of the running averages
 INLINE_VIDEO_BYTES = 8_000_000
+_MOST_BARS = 16
 
 
-def write_report(run_folder: Path, inputs: ReportInputs) -> RunReport:
+def write_report(run_folder: Path, inputs: ReportInputs, coaching: Coaching | None = None) -> RunReport:
     """Write `report.json` and `report.html` into the run folder, each whole or not at all; returns the figures.
 
+    coaching: what the coach says of the run; None leaves it out
     Raises `ReportError` when the run folder does not exist.
     """
     if not run_folder.is_dir():
         raise ReportError(f"report: {run_folder} is no folder, expected the folder of a run; check its name")
     report = summarise(run_folder, inputs)
+    if coaching is not None:
+        report = report.model_copy(update={"advice": tuple(advice.rule for advice in coaching.advice)})
     write_atomically(run_folder / "report.json", (report.model_dump_json(indent=2) + "\n").encode())
-    write_atomically(run_folder / "report.html", render(run_folder, inputs, report).encode())
+    write_atomically(run_folder / "report.html", render(run_folder, inputs, report, coaching).encode())
     return report
 
 
@@ -81,6 +91,7 @@ def summarise(run_folder: Path, inputs: ReportInputs) -> RunReport:
     evaluation = inputs.evaluation
     interval = evaluation.wilson() if evaluation else None
     env_steps = sum(episode.steps for episode in inputs.episodes)
+    cycle = evaluated_cycle(evaluation) if evaluation else None
     cycle_steps = _median([trial.steps for trial in evaluation.trials if trial.success] if evaluation else [])
     demo_cycle_steps = _median([episode.steps for episode in demos if episode.success])
     return RunReport(
@@ -105,6 +116,8 @@ def summarise(run_folder: Path, inputs: ReportInputs) -> RunReport:
         training_success_last_50=sum(e.autonomous_success for e in recent) / len(recent) if recent else None,
         cycle_steps=cycle_steps,
         cycle_s=None if cycle_steps is None else cycle_steps / inputs.control_hz,
+        cycle_low_s=None if cycle is None else cycle.low_s,
+        cycle_high_s=None if cycle is None else cycle.high_s,
         demo_cycle_steps=demo_cycle_steps,
         demo_cycle_s=None if demo_cycle_steps is None else demo_cycle_steps / inputs.control_hz,
         updates=inputs.metrics[-1].updates if inputs.metrics else 0,
@@ -200,7 +213,7 @@ def _weak_cells(evaluation: Evaluation) -> list[str]:
     return words
 
 
-def render(run_folder: Path, inputs: ReportInputs, report: RunReport) -> str:
+def render(run_folder: Path, inputs: ReportInputs, report: RunReport, coaching: Coaching | None = None) -> str:
     """The page: one HTML document that needs no network."""
     page = page_template("report.html.j2", percent=percent, duration=duration, number=number)
     evaluation = inputs.evaluation
@@ -218,6 +231,9 @@ def render(run_folder: Path, inputs: ReportInputs, report: RunReport) -> str:
         training=figures.training_figures(curve, mark) if len(curve.env_steps) else None,
         success_map=figures.success_map(evaluation.grid, evaluation.by_cell()) if evaluation else None,
         weak_cells=_weak_cells(evaluation) if evaluation else [],
+        coaching=coaching,
+        chart_drawing=chart_drawing,
+        takeover_lengths=_takeover_lengths(inputs.takeover_steps) if inputs.takeover_steps else None,
         panels=figures.metric_panels(inputs.metrics, inputs.q_bound),
         health_checked=was_checked(inputs.metrics),
         left_out=figures.metric_names(inputs.metrics)[figures.MAX_PANELS :],
@@ -226,6 +242,11 @@ def render(run_folder: Path, inputs: ReportInputs, report: RunReport) -> str:
         curve_window=CURVE_WINDOW,
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
     )
+
+
+def _takeover_lengths(steps: Sequence[int]) -> Markup:
+    top = max(steps) + 1
+    return histogram_drawing(histogram("Length of takeovers", "steps", steps, max(1, ceil(top / _MOST_BARS)), top))
 
 
 def percent(value: float | None) -> str:

@@ -56,6 +56,14 @@ class CellResult(Frozen):
     rate: float = Field(ge=0, le=1, description="successes / n [1]")
 
 
+class LateTicks(Frozen):
+    """How well an evaluation in real time kept its rate: on a busy machine the arm goes on while nobody steers."""
+
+    ticks: int = Field(ge=0, description="ticks of all trials")
+    count: int = Field(ge=0, description="of them began after their deadline, as the one before was still at work")
+    worst_ms: float = Field(ge=0, description="how long after its deadline the latest began [ms]")
+
+
 class Evaluation(Frozen):
     """A fixed set of trials without an operator; `evaluation.json` in the run folder, or in that of a checkpoint."""
 
@@ -68,6 +76,7 @@ class Evaluation(Frozen):
     conditions: dict[str, str] = Field(
         default={}, description="what another evaluation must share to be compared with this one, by name"
     )
+    late: LateTicks | None = Field(default=None, description="None where the simulated world waits for each tick")
 
     @model_validator(mode="after")
     def _trials_lie_on_the_grid(self) -> Evaluation:
@@ -240,6 +249,8 @@ class RunReport(Frozen):
     training_success_last_50: float | None = Field(description="autonomous successes, last 50 online episodes [1]")
     cycle_steps: float | None = Field(description="median steps of successful trials")
     cycle_s: float | None = Field(description="the same at the control rate [s]")
+    cycle_low_s: float | None = Field(default=None, description="first quartile of the same [s]")
+    cycle_high_s: float | None = Field(default=None, description="third quartile of the same [s]")
     demo_cycle_steps: float | None = Field(description="median steps of successful demonstrations")
     demo_cycle_s: float | None = Field(description="the same at the control rate [s]")
     updates: int
@@ -251,6 +262,7 @@ class RunReport(Frozen):
     deviations: tuple[Deviation, ...]
     machine: str
     health: tuple[HealthFinding, ...] = Field(description="what the health checks of training found")
+    advice: tuple[str, ...] = Field(default=(), description="rules of the coach that have something to say")
     missing: tuple[str, ...] = Field(description="what this report lacks, and why")
 
 

@@ -8,6 +8,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from console.coach_gather import gather_evidence
+from console.coach_rules import advise
 from console.presets import deviations, load_preset, load_settings
 from console.report import write_report
 from console.report_data import Deviation, EpisodeSummary, Evaluation, ReportInputs, RunReport, TimingRow, read_metrics
@@ -18,7 +20,7 @@ from learner.takeovers import takeovers
 
 # What a section may differ in without changing how anything is learned.
 NO_DEVIATION = (
-    *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor."),
+    *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor.", "coach."),
     *("learner.trainer.threads", "arm.so101"),
 )
 
@@ -53,7 +55,7 @@ def report_run(settings: Settings) -> RunReport:
         q_bound=settings.learner.sac.reward_scale,
         video=VIDEO_FILE,
     )
-    return write_report(folder, inputs)
+    return write_report(folder, inputs, advise(gather_evidence(settings), settings.coach))
 
 
 def paper_deviations(settings: Settings) -> list[str]:

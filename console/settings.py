@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
+from console.coach_settings import CoachSettings
 from console.doctor_settings import DoctorSettings
 from demos.settings import CheckSettings, RecordSettings
 from learner.service_settings import ServiceSettings
@@ -66,6 +67,7 @@ class Settings(Frozen):
     checks: CheckSettings = Field(default=CheckSettings(), description="From where on a demonstration is doubted.")
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
+    coach: CoachSettings = Field(default=CoachSettings(), description="From where on `nudge coach` says something.")
 
     @model_validator(mode="after")
     def _demonstrations_suffice(self) -> Self:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -90,7 +90,7 @@ def find(
     health, sac = settings.health, settings.sac
     return [
         *_q(metrics, sac, health),
-        *_entropy(metrics, sac, health, actions),
+        *_first("entropy_collapsed", metrics, {"entropy": entropy_floor(settings, actions)}, below=True),
         *_temperature(metrics, sac, health),
         *_gradients(metrics, health, usual_norms or {}),
         *_ratio(metrics, settings),
@@ -109,6 +109,12 @@ def q_bounds(sac: SacSettings, metrics: Mapping[str, float]) -> tuple[float, flo
 def grasp_q_bounds(sac: SacSettings) -> tuple[float, float]:
     """The same of the grasp critic, which may pay a penalty in every step: -penalty * scale / (1 - discount)."""
     return -sac.gripper_penalty * sac.reward_scale / (1 - sac.discount), sac.reward_scale
+
+
+def entropy_floor(settings: LearnerSettings, actions: int) -> float:
+    """Entropy [nat] below which the policy has collapsed. actions: continuous action dimensions."""
+    target = -actions / 2 if settings.sac.target_entropy is None else settings.sac.target_entropy
+    return target - settings.health.entropy_margin_nat
 
 
 class HealthWatch:
@@ -142,11 +148,6 @@ def _q(metrics: Mapping[str, float], sac: SacSettings, health: HealthSettings) -
     yield from _first("q_above_bound", metrics, {"q_mean": high, "q_max": high + margin, "grasp_q": grasp[1]})
     lowest = {"q_mean": low - margin, "q_min": low - low_margin, "grasp_q": grasp[0]}
     yield from _first("q_below_bound", metrics, lowest, below=True)
-
-
-def _entropy(metrics: Mapping[str, float], sac: SacSettings, health: HealthSettings, actions: int) -> Iterable[Finding]:
-    target = -actions / 2 if sac.target_entropy is None else sac.target_entropy
-    return _first("entropy_collapsed", metrics, {"entropy": target - health.entropy_margin_nat}, below=True)
 
 
 def _temperature(metrics: Mapping[str, float], sac: SacSettings, health: HealthSettings) -> Iterator[Finding]:

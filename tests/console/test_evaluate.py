@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import ConsoleError
-from console.evaluate import load_policy, main
+from console.evaluate import load_policy
 from console.evaluation_grid import placements
 from console.presets import load_preset
 from console.settings import Settings
@@ -37,8 +37,3 @@ def test_cells_are_centred_in_the_field_and_yaws_fill_a_quarter_turn() -> None:
 def test_a_missing_policy_is_named_with_what_to_do() -> None:
     with pytest.raises(ConsoleError, match=r"nothing\.safetensors.*train first"):
         load_policy(Path("nothing.safetensors"), SETTINGS)
-
-
-def test_where_only_keys_judge_an_evaluation_is_refused() -> None:
-    with pytest.raises(ConsoleError, match="every trial would fail"):
-        main(["--task.judge", "operator"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from console.coach_advice import Advice, Coaching, Histogram, NotJudged, Severity, Source
 from console.report import (
     Deviation,
     EpisodeSummary,
@@ -25,6 +26,7 @@ from console.report import (
     training_curve,
     write_report,
 )
+from console.report_data import LateTicks
 from learner.health import CHECKS
 from learner.store import EpisodeRecord
 
@@ -411,3 +413,51 @@ class TestFiles:
         # rows of 5 cm from x = 20 cm, columns of 8 cm from y = -8 cm
         assert GRID.centre_m(0, 0) == pytest.approx((0.225, -0.04))
         assert GRID.centre_m(1, 1) == pytest.approx((0.275, 0.04))
+
+
+class TestTheCoach:
+    ADVICE = Advice(
+        rule="explore_first",
+        severity=Severity.IMPORTANT,
+        title="You help early",
+        seen="in 9 of 10 episodes <before> step 20",
+        evidence=Histogram(title="First takeover", x_name="step", edges=(0, 5), counts=(9,), limit=20),
+        why="It never tries.",
+        sources=(Source(text="HIL-SERL", url="https://arxiv.org/abs/2410.21845"), Source(text="Docs", url="docs/x.md")),
+        do="Wait.",
+    )
+    LACKS = NotJudged(rule="clipped_actions", lacks="the store has no clip rate")
+
+    def page(self, folder: Path, *advice: Advice) -> str:
+        coaching = Coaching(run="test", advice=advice, not_judged=(self.LACKS,), content=())
+        write_report(folder, complete_inputs(), coaching)
+        return (folder / "report.html").read_text()
+
+    def test_its_advice_stands_there_with_evidence_source_and_what_to_do(self, tmp_path: Path) -> None:
+        html = self.page(tmp_path, self.ADVICE)
+        assert "In 9 of 10 episodes &lt;before&gt; step 20." in html
+        assert "First takeover [step]" in html
+        assert '<a href="https://arxiv.org/abs/2410.21845">HIL-SERL</a>' in html
+        assert "<code>docs/x.md</code>" in html
+        assert "<code>clipped_actions</code> (the store has no clip rate)" in html
+        assert json.loads((tmp_path / "report.json").read_text())["advice"] == ["explore_first"]
+
+    def test_that_it_has_nothing_to_say_is_said(self, tmp_path: Path) -> None:
+        assert "Nothing: what it can judge is as it should be." in self.page(tmp_path)
+
+
+def test_takeovers_are_drawn_by_their_length(tmp_path: Path) -> None:
+    write_report(tmp_path, complete_inputs(takeover_steps=(3, 4, 12)))
+    html = (tmp_path / "report.html").read_text()
+    assert "3 takeovers in training, of 4 steps in the median" in html
+    assert 'aria-label="Length of takeovers: 3 in all"' in html
+
+
+def test_cycle_times_have_quartiles_and_late_ticks_are_told(tmp_path: Path) -> None:
+    late = EVALUATION.model_copy(update={"late": LateTicks(ticks=147, count=3, worst_ms=181.0)})
+    report = write_report(tmp_path, complete_inputs(evaluation=late))
+    # Successful trials took 1.5, 1.6, 1.7 and 1.9 s: quartiles at places 0.75 and 2.25 of 0..3.
+    assert (report.cycle_low_s, report.cycle_high_s) == pytest.approx((1.575, 1.75))
+    html = (tmp_path / "report.html").read_text()
+    assert "middle half 1.6 to 1.8 s" in html
+    assert "3 of 147 ticks began late, the worst by 181 ms" in html

@@ -1,0 +1,103 @@
+"""The coach's rules of what a run was given: demonstrations, pictures, a judge, an arm that does what it is told."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from console.coach_advice import Severity
+from console.coach_evidence import RunEvidence
+from console.coach_seen import Lacks, Outcome, Seen, histogram
+from console.coach_settings import CoachSettings
+
+_FEWEST_ALONE = 10  # successes of the policy alone, before its cycle is compared
+
+
+def few_demos(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """Twenty to thirty demonstrations."""
+    wanted, there = settings.desk.demos, len(evidence.demos())
+    if there >= wanted:
+        return None
+    if not evidence.online():  # they are still being recorded
+        return Lacks(f"{there} demonstrations so far, and training has not begun")
+    return Seen(
+        Severity.HINT,
+        f"{there} successful demonstrations, expected at least {wanted}",
+        {"demos": float(there), "expected": float(wanted)},
+    )
+
+
+def slow_demos(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """A demonstration should not take much longer than the task does."""
+    desk, lengths = settings.desk, [episode.steps for episode in evidence.demos()]
+    if not lengths:
+        return Lacks("no successful demonstration")
+    typical, own = median(lengths), _own_cycle(evidence)
+    left = evidence.discount**typical
+    against = "" if own is None else f"; the policy itself needs {own:g}"
+    if left >= desk.demo_value and (own is None or typical <= desk.demo_slower * own):
+        return None
+    return Seen(
+        Severity.HINT,
+        f"a median demonstration takes {typical:g} steps ({typical / evidence.control_hz:.1f} s), after which "
+        f"{left:.0%} of the reward reaches its first step{against}",
+        {"demo_steps": float(typical), "value_left": left} | ({} if own is None else {"policy_steps": own}),
+        histogram("Length of demonstrations", "steps", lengths, 10, max(lengths) + 1, own),
+    )
+
+
+def camera_drift(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """Pictures look as they did in the demonstrations."""
+    if evidence.cameras is None:
+        return Lacks(
+            "no reference of the demonstrations' pictures in the run folder, or fewer than "
+            f"{settings.desk.camera_frames} newer frames"
+        )
+    if not evidence.cameras:
+        return None
+    severe = any(finding.severe for finding in evidence.cameras)
+    return Seen(
+        Severity.URGENT if severe else Severity.IMPORTANT,
+        "; ".join(f"{finding.what}: {finding.cure}" for finding in evidence.cameras),
+        {"findings": float(len(evidence.cameras))},
+    )
+
+
+def clipped_actions(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """What the policy chooses is what the arm does."""
+    if evidence.clip_rate is None:
+        return Lacks("a step keeps the action as executed, not as chosen: the store has no clip rate")
+    if evidence.clip_rate <= settings.desk.clip_share:
+        return None
+    return Seen(
+        Severity.IMPORTANT,
+        f"{evidence.clip_rate:.0%} of the steps were clipped, expected at most {settings.desk.clip_share:.0%}",
+        {"clip_rate": evidence.clip_rate},
+    )
+
+
+def judge_disagrees(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """The classifier says what the operator says."""
+    desk, judge = settings.desk, evidence.judge
+    if judge is None or judge.episodes < desk.judge_episodes:
+        there = 0 if judge is None else judge.episodes
+        return Lacks(
+            f"{there} episodes with both the operator's verdict and a classifier's, {desk.judge_episodes} needed"
+        )
+    share = (judge.false_alarms + judge.misses) / judge.episodes
+    if share <= desk.judge_share:
+        return None
+    return Seen(
+        Severity.URGENT if judge.false_alarms > judge.misses else Severity.IMPORTANT,
+        f"of {judge.episodes} episodes it called {judge.false_alarms} a success that you did not, and missed "
+        f"{judge.misses} that you did",
+        {"disagreement": share, "false_alarms": float(judge.false_alarms), "misses": float(judge.misses)},
+    )
+
+
+def _own_cycle(evidence: RunEvidence) -> float | None:
+    """Median steps of the policy's successes: evaluated ones, else the newest in training; None for too few."""
+    evaluation = evidence.evaluation
+    evaluated = [trial.steps for trial in evaluation.trials if trial.success] if evaluation else []
+    alone = [episode.steps for episode in evidence.online() if episode.alone][-50:]
+    lengths = evaluated or alone
+    return float(median(lengths)) if len(lengths) >= _FEWEST_ALONE else None

@@ -1,0 +1,91 @@
+"""The coach's rules of how a person helps: when, for how long, and who ends the task."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from console.coach_advice import Severity
+from console.coach_evidence import RunEvidence, TakeoverEvidence
+from console.coach_seen import Lacks, Outcome, Seen, histogram
+from console.coach_settings import CoachSettings
+
+
+def explore_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """The policy is to act alone for a while before it is helped."""
+    operator = settings.operator
+    first = list(_by_episode(evidence.recent_takeovers(operator.episodes)).values())
+    if len(first) < operator.fewest:
+        return _too_few(evidence, len(first), operator.fewest, "helped episodes")
+    begun = [takeovers[0].first_step for takeovers in first]
+    early = sum(step < operator.explore_steps for step in begun) / len(begun)
+    if early <= operator.early_share:
+        return None
+    return Seen(
+        Severity.IMPORTANT,
+        f"in {early:.0%} of the last {len(begun)} helped episodes the first takeover came before step "
+        f"{operator.explore_steps}, in half of them by step {median(begun):g}",
+        {"early_share": early, "median_first_step": float(median(begun))},
+        histogram(
+            "First takeover of an episode", "step", begun, 5, evidence.max_episode_steps, float(operator.explore_steps)
+        ),
+    )
+
+
+def brief_takeovers(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """Brief and frequent, not long and rare."""
+    operator = settings.operator
+    lengths = [takeover.steps for takeover in evidence.recent_takeovers(operator.episodes)]
+    if len(lengths) < operator.fewest:
+        return _too_few(evidence, len(lengths), operator.fewest, "takeovers")
+    share = sum(steps > operator.long_steps for steps in lengths) / len(lengths)
+    if share <= operator.long_share:
+        return None
+    return Seen(
+        Severity.IMPORTANT,
+        f"{share:.0%} of the last {len(lengths)} takeovers were longer than {operator.long_steps} steps "
+        f"({operator.long_steps / evidence.control_hz:g} s); the median is {median(lengths):g}, the longest "
+        f"{max(lengths)}",
+        {"long_share": share, "median_steps": float(median(lengths)), "longest_steps": float(max(lengths))},
+        histogram("Length of takeovers", "steps", lengths, 5, evidence.max_episode_steps, float(operator.long_steps)),
+    )
+
+
+def finished_by_hand(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """The policy is to end the task itself."""
+    operator = settings.operator
+    helped = {
+        episode: takeovers[-1]
+        for episode, takeovers in _by_episode(evidence.recent_takeovers(operator.episodes)).items()
+        if evidence.episodes[episode].success
+    }
+    if len(helped) < operator.fewest:
+        return _too_few(evidence, len(helped), operator.fewest, "helped successes")
+    by_hand = [it.steps for episode, it in helped.items() if _ends(it, evidence.episodes[episode].steps)]
+    share = len(by_hand) / len(helped)
+    if share <= operator.by_hand_share:
+        return None
+    return Seen(
+        Severity.IMPORTANT,
+        f"{len(by_hand)} of the last {len(helped)} helped successes ended while you drove, after {median(by_hand):g} "
+        f"steps by hand in the median",
+        {"by_hand_share": share, "median_last_takeover_steps": float(median(by_hand))},
+        histogram("Takeovers that ended the task", "steps", by_hand, 5, evidence.max_episode_steps),
+    )
+
+
+def _by_episode(takeovers: list[TakeoverEvidence]) -> dict[int, list[TakeoverEvidence]]:
+    found: dict[int, list[TakeoverEvidence]] = {}
+    for takeover in takeovers:
+        found.setdefault(takeover.episode, []).append(takeover)
+    return found
+
+
+def _ends(takeover: TakeoverEvidence, steps: int) -> bool:
+    return takeover.first_step + takeover.steps == steps
+
+
+def _too_few(evidence: RunEvidence, there: int, wanted: int, of_what: str) -> Outcome:
+    """Who does not help any more needs no advice on helping; who has hardly begun cannot be judged."""
+    if len(evidence.online()) >= wanted:
+        return None
+    return Lacks(f"{there} {of_what} so far, {wanted} are needed")
