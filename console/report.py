@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 
 from console import report_figures as figures
+from console.metric_figures import MAX_PANELS, metric_names, metric_panels
 from console.page import page_template
 from console.report_data import (
     Deviation,
@@ -218,9 +219,9 @@ def render(run_folder: Path, inputs: ReportInputs, report: RunReport) -> str:
         training=figures.training_figures(curve, mark) if len(curve.env_steps) else None,
         success_map=figures.success_map(evaluation.grid, evaluation.by_cell()) if evaluation else None,
         weak_cells=_weak_cells(evaluation) if evaluation else [],
-        panels=figures.metric_panels(inputs.metrics, inputs.q_bound),
+        panels=metric_panels(inputs.metrics, inputs.q_bound),
         health_checked=was_checked(inputs.metrics),
-        left_out=figures.metric_names(inputs.metrics)[figures.MAX_PANELS :],
+        left_out=metric_names(inputs.metrics)[MAX_PANELS:],
         period_ms=1000 / inputs.control_hz,
         recent_episodes=min(RECENT_EPISODES, len(curve.env_steps)),
         curve_window=CURVE_WINDOW,

@@ -18,7 +18,7 @@ from learner.takeovers import takeovers
 
 # What a section may differ in without changing how anything is learned.
 NO_DEVIATION = (
-    *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor."),
+    *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor.", "dashboard."),
     *("learner.trainer.threads", "arm.so101"),
 )
 
