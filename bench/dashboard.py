@@ -79,13 +79,13 @@ class Page(threading.Thread):
     def __init__(self, url: str, cameras: list[str]) -> None:
         super().__init__(daemon=True)
         self._url, self._cameras = url, cameras
-        self.changes, self.frames, self.ended = 0, 0, False
+        self.changes, self.frames, self.ended = 0, 0, threading.Event()
 
     def run(self) -> None:
         """Until `ended`."""
         with urllib.request.urlopen(f"{self._url}/changes") as events:
             for line in events:
-                if self.ended:
+                if self.ended.is_set():
                     return
                 if line.startswith(b"data: "):
                     self._show(json.loads(line.removeprefix(b"data: ")))
@@ -104,14 +104,14 @@ class Growth(threading.Thread):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(daemon=True)
-        self._settings, self.ended = settings, False
+        self._settings, self.ended = settings, threading.Event()
 
     def run(self) -> None:
         """Until `ended`."""
         folder, count = self._settings.folder, 0
         with closing(connect(folder / STORE_FILE)) as connection:
             (index,) = connection.execute("SELECT MAX(episode) + 1 FROM episodes").fetchone()
-            while not self.ended:
+            while not self.ended.is_set():
                 for step, message in an_episode(self._settings.contract, index, time.time_ns(), LIVE_NOISE):
                     with transaction(connection):
                         take_step(connection, step, message)
@@ -119,8 +119,7 @@ class Growth(threading.Thread):
                     if count % 100 == 0:
                         with (folder / METRICS_FILE).open("a") as file:
                             file.write(a_reading(10_000 + count // 100))
-                    time.sleep(1.0 / self._settings.contract.control_hz)
-                    if self.ended:
+                    if self.ended.wait(1.0 / self._settings.contract.control_hz):
                         return
                 index += 1
 
@@ -143,7 +142,7 @@ def measure(options: Options, folder: Path) -> dict[str, object]:
         growth = Growth(day)
         growth.start()
         turns = take_turns(options, day, url, address, folder)
-        growth.ended = True
+        growth.ended.set()
         growth.join()
         (day.folder / READY_FILE).unlink()
     return {
@@ -251,7 +250,7 @@ def opened(options: Options, day: Settings, url: str, folder: Path) -> Iterator[
         page.start()
     yield pages
     for page in pages:
-        page.ended = True
+        page.ended.set()
     for page in pages:
         page.join()
 

@@ -25,6 +25,8 @@ METRIC_TITLES = {
     "temperature_loss": "Temperature loss [1]",
     "critic_gradient_norm": "Critic gradient [norm]",
     "actor_gradient_norm": "Actor gradient [norm]",
+    "updates_per_s": "Updates per second [1/s]",
+    "recent_utd": "Updates per step [1]",
 }
 MAX_PANELS = 12
 _BINS = 120  # points of a metric's line: two pixels each

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.dashboard.access import Access
 
-COOKIE = "nudge-dashboard"
 OPEN_PATHS = ("/login", "/static/dashboard.css")
 LOOPBACK = ["127.0.0.1", "localhost", "::1", "[::1]"]
 HEADERS = {
@@ -51,11 +50,16 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         if request.method == "POST" and not _is_own(request.headers):
             return PlainTextResponse("dashboard: this request came from another site's page; nothing was done\n", 403)
-        if request.url.path in OPEN_PATHS or self._access.fits(request.cookies.get(COOKIE, "")):
+        if request.url.path in OPEN_PATHS or self._access.fits(request.cookies.get(cookie_name(request), "")):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return PlainTextResponse("", 303, headers={"Location": "/login"})
         return PlainTextResponse("dashboard: got no token, or another one; open /login in a browser and give it\n", 403)
+
+
+def cookie_name(request: Request) -> str:
+    """Of the cookie with the token; browsers tell cookies apart by host, and not by port."""
+    return f"nudge-dashboard-{request.url.port or request.url.scheme}"
 
 
 def _is_own(headers: Headers) -> bool:

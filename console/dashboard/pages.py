@@ -24,7 +24,7 @@ from learner.checkpoint_folder import CHECKPOINTS
 from learner.store_reader import EpisodeRecord
 from policy.experience_file import EpisodeOutcome, ExperienceFile
 
-PAGE_EPISODES = 100
+PAGE_EPISODES = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,9 +104,9 @@ def _training(state: RunState) -> list[KeyNumber]:
     target = -len(state.settings.contract.action) / 2 if target is None else target
     late = f", {number(behind)} steps behind" if behind else ""
     return [
-        KeyNumber("updates per second", number(_rounded(per_s)), f"{number(state.metrics.updates)} updates"),
+        KeyNumber("updates / s", number(_rounded(per_s)), f"{number(state.metrics.updates)} updates"),
         KeyNumber(
-            "updates per step",
+            "updates / step",
             number(_rounded(utd)),
             f"{number(settings.trainer.utd)} wanted{late}",
             "warn" if "utd_starved" in found else "",
@@ -170,7 +170,7 @@ def alerts(state: RunState) -> list[Alert]:
     if state.learner_problem:
         found.append(Alert("bad", "The learner does not answer", state.learner_problem))
     elif state.learner is None:
-        words = "this shows what the run folder holds; `nudge learner` goes on with the run"
+        words = "this is what the run folder holds; to go on with the run, start nudge learner"
         found.append(Alert("", "No learner runs", words))
     elif state.learner.phase.startswith("disk full"):
         found.append(Alert("bad", "The disk is full", state.learner.phase))

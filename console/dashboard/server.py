@@ -19,7 +19,7 @@ from starlette.routing import Route
 from console.checkpoints import go_back
 from console.dashboard import pages
 from console.dashboard.access import Access
-from console.dashboard.guard import COOKIE, Guard
+from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
 from console.dashboard.reading import share
 from console.dashboard.run_state import RunState, RunWatch
@@ -150,7 +150,9 @@ class DashboardServer:
             return self._ask_for_token(refused=True)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(
+            cookie_name(request), token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=secure
+        )
         return answer
 
     def _ask_for_token(self, *, refused: bool) -> Response:

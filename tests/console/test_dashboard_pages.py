@@ -7,11 +7,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from chromium import Chromium, Tab, found
-from console.presets import dump_settings
+from console.main import main
 from console.run_folder import DASHBOARD_FILE, METRICS_FILE, READY_FILE
 from console.settings import Settings
 from console.stopping import Child
@@ -23,6 +24,7 @@ from waiting import eventually
 
 in_a_browser = pytest.mark.skipif(found() is None, reason="needs a browser: apt install chromium")
 TOKEN = "token-" * 8
+GIVE = "(token) => { document.querySelector('input').value = token; document.forms[0].submit(); }"
 
 
 class Desk:
@@ -117,10 +119,9 @@ class TestWithoutABrowser:
         code, told = desk.refused("/rollback/1000", "POST", Origin="http://evil.example")
         assert (code, "another site" in told) == (403, True)
 
-    def test_a_run_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        with Child("dashboard", ["dashboard", "--runs", str(tmp_path)], tmp_path / "log") as child:
-            eventually(lambda: child.status is not None, "its end")
-        assert "there is no such run" in child.last_lines()
+    def test_a_run_that_is_not_there_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["dashboard", "--runs", str(tmp_path)]) == 1
+        assert "there is no such run" in capsys.readouterr().err
 
 
 class TestTheToken:
@@ -129,19 +130,16 @@ class TestTheToken:
             code, told = guarded.refused(path)
             assert (code, "got no token" in told) == (403, True)
         assert guarded.refused("/rollback/1000", "POST")[0] == 403
-        assert b"succeeds alone" in guarded.get("/", Cookie=f"nudge-dashboard={TOKEN}")
+        assert b"succeeds alone" in guarded.get("/", Cookie=f"nudge-dashboard-{urlsplit(guarded.url).port}={TOKEN}")
 
     @in_a_browser
     def test_a_browser_gives_it_once(self, guarded: Desk, browser: Chromium) -> None:
         tab = opened(browser, guarded.url)
         shows(tab, "wants the token")
 
-        def give(token: str) -> None:
-            tab.evaluate(f"document.querySelector('input').value = '{token}'; document.forms[0].submit()")
-
-        give("wrong")
+        tab.evaluate(f"({GIVE})('wrong')")
         shows(tab, "That is not the token")
-        give(TOKEN)
+        tab.evaluate(f"({GIVE})('{TOKEN}')")
         shows(tab, "succeeds alone")
         shows(opened(browser, guarded.url + "/episodes"), "5 episodes")
 
@@ -207,12 +205,11 @@ class TestInABrowser:
         shows(tab, "2 demonstrations in the experience store")
         shows(opened(browser, desk.url + "/settings"), "preset_name: fast")
 
-    def test_a_dashboard_that_ends_leaves_a_page_that_says_so(self, tmp_path: Path, browser: Chromium) -> None:
-        settings = finished_run(tmp_path)
-        dump_settings(settings, settings.folder / "settings.yaml")
-        with start(settings) as child:
-            tab = opened(browser, Desk(settings, child).url)
-            shows(tab, "succeeds alone")
+    def test_a_dashboard_that_ends_leaves_a_page_that_says_so(self, guarded: Desk, browser: Chromium) -> None:
+        tab = opened(browser, guarded.url)
+        tab.evaluate(f"document.querySelector('input') && ({GIVE})('{TOKEN}')")
+        shows(tab, "succeeds alone")
+        guarded.child.__exit__()
         shows(tab, "No connection to the dashboard")
-        assert not (settings.folder / DASHBOARD_FILE).exists()
-        assert child.status == 0
+        assert not (guarded.settings.folder / DASHBOARD_FILE).exists()
+        assert guarded.child.status == 0
