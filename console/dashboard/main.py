@@ -72,6 +72,7 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
     url = f"http{'s' if secure else ''}://{host}:{listener.getsockname()[1]}"
     ready = settings.folder / DASHBOARD_FILE
     web = uvicorn.Server(config)
+    await hub.look()  # a long history is read before the first page is asked for
     stopping = asyncio.create_task(_stop(stop, hub, web))
     write_atomically(ready, json.dumps({"url": url, "process": os.getpid()}).encode())
     try:

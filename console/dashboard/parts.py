@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import jinja2
 from markupsafe import Markup
 
 from console.dashboard import figures
+from console.dashboard.advice import Advising
 from console.dashboard.reading import alerts, band, key_numbers, phase, share
 from console.dashboard.run_state import RunState
-from console.dashboard.seams import Advice, Coach, Commands
+from console.dashboard.seams import Coach, Commands
 from console.evaluation_grid import make_grid
 from console.page import page_template
 from console.report import training_curve
@@ -30,7 +31,8 @@ class Parts:
     """
 
     def __init__(self, coach: Coach | None = None, commands: Commands | None = None) -> None:
-        self._coach, self._commands = coach, commands
+        self._advising = None if coach is None else Advising(coach)
+        self._commands = commands
         self._templates: dict[str, jinja2.Template] = {}
         self._made: dict[str, tuple[Hashable, Any]] = {}
 
@@ -50,7 +52,7 @@ class Parts:
         evaluation = state.folder / EVALUATION_FILE
         return now | {
             "curve": self._once("curve", state.finished, lambda: self._curve(state, curve)),
-            "advice": self._once("advice", state.finished, lambda: self._html("advice", advice=self._advice(state))),
+            "advice": self._advice(state),
             "maps": self._once("maps", (state.finished, _stamp(evaluation)), lambda: self._maps(state)),
             "panels": self._once("panels", state.metrics.readings, lambda: self._panels(state)),
         }
@@ -76,8 +78,12 @@ class Parts:
         bound = state.settings.learner.sac.reward_scale
         return self._html("panels", panels=figures.metric_panels(state.metrics, bound))
 
-    def _advice(self, state: RunState) -> Sequence[Advice]:
-        return () if self._coach is None else self._coach(state)
+    def _advice(self, state: RunState) -> Markup:
+        advising = self._advising
+        if advising is None:
+            return Markup()
+        advising.look(state)
+        return self._html("advice", advice=advising.advice, problem=advising.problem)
 
     def _maps(self, state: RunState) -> Markup:
         return self._html("maps", maps=[*_evaluated(state), *_trained(state)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 if TYPE_CHECKING:
     from console.dashboard.run_state import RunState
 
-Verb = Literal["pause", "resume", "success", "failure", "rerecord", "stop", "checkpoint"]
+Verb = Literal["pause", "resume", "success", "failure", "rerecord", "stop", "estop", "checkpoint"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
 
@@ -29,12 +29,17 @@ class Advice(Protocol):
 
     @property
     def title(self) -> str:
-        """What to do, in a few words."""
+        """In a few words."""
         ...
 
     @property
-    def reason(self) -> str:
+    def seen(self) -> str:
         """What was seen, with numbers."""
+        ...
+
+    @property
+    def do(self) -> str:
+        """What to do about it."""
         ...
 
 
@@ -42,5 +47,5 @@ class Coach(Protocol):
     """Looks at a run, and says what the operator may do better."""
 
     def __call__(self, state: RunState) -> Sequence[Advice]:
-        """The most important first. Called when an episode has ended."""
+        """The most important first. Called in a thread of its own when an episode has ended; it may take seconds."""
         ...

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
-from console.dashboard.access import load_access
+from console.dashboard.access import Access, load_access
 from console.dashboard.figures import thinned, training_by_cell
+from console.dashboard.hub import Hub
 from console.dashboard.metrics_tail import MetricsTail
 from console.dashboard.parts import Parts
 from console.dashboard.reading import ago, alerts, band, key_numbers, phase, size
 from console.dashboard.run_state import RunState, RunWatch
+from console.dashboard.server import DashboardServer
 from console.dashboard.settings import DashboardSettings
+from console.errors import ConsoleError
 from console.report import training_curve
 from console.report_data import Grid
 from console.report_figures import TrainingCurve
@@ -22,6 +27,7 @@ from console.run_folder import METRICS_FILE, READY_FILE
 from policy.errors import SecurityError
 from policy.experience import Source
 from shown_run import CONTRACT, append, episode, finished_run, reading, settings_of
+from waiting import eventually
 
 
 class TestMetrics:
@@ -205,14 +211,13 @@ class TestParts:
         watch, parts = RunWatch(settings), Parts()
         before = parts.render(watch.look())
         again = parts.render(watch.look())
-        assert all(again[name] is before[name] for name in ("curve", "maps", "panels", "advice"))
+        assert all(again[name] is before[name] for name in ("curve", "maps", "panels"))
         append(settings, episode(5, [Source.POLICY] * 3))
         with (settings.folder / METRICS_FILE).open("a") as file:
             file.write(reading(1200, q_mean=7.0))
         after = parts.render(watch.look())
         watch.close()
         assert all(after[name] != before[name] for name in ("curve", "maps", "panels", "numbers"))
-        assert after["advice"] is before["advice"] or after["advice"] == ""
 
     def test_words_of_a_file_are_shown_as_words(self, tmp_path: Path) -> None:
         settings = finished_run(tmp_path)
@@ -222,6 +227,68 @@ class TestParts:
         watch.close()
         assert "&lt;script&gt;" in shown
         assert "<script>" not in shown
+
+
+@dataclass(frozen=True)
+class Said:
+    title: str
+    seen: str = "12 of 20"
+    do: str = "press it"
+
+
+class Told:
+    """Takes commands as an actor's client would, and keeps them."""
+
+    def __init__(self) -> None:
+        self.verbs: list[str] = []
+
+    def control(self) -> str:
+        return "the operator is awaited"
+
+    def send(self, verb: str) -> str:
+        if verb == "stop":
+            raise ConsoleError("no actor is connected")
+        self.verbs.append(verb)
+        return f"{verb}: done"
+
+
+class TestWhatOthersGive:
+    def test_advice_appears_when_the_coach_is_done_and_again_after_an_episode(self, tmp_path: Path) -> None:
+        settings = finished_run(tmp_path)
+
+        def coach(state: RunState) -> list[Said]:
+            if len(state.episodes) > 5:
+                raise ConsoleError("too <many>")
+            return [Said(f"{len(state.episodes)} episodes")]
+
+        watch, parts = RunWatch(settings), Parts(coach)
+        parts.render(watch.look())
+        eventually(lambda: "5 episodes" in parts.render(watch.look())["advice"], "the advice")
+        append(settings, episode(5, [Source.POLICY]))
+        eventually(lambda: "too &lt;many&gt;" in parts.render(watch.look())["advice"], "what is wrong with it")
+        watch.close()
+
+    def test_commands_are_buttons_and_what_came_of_them_is_told(self, tmp_path: Path) -> None:
+        watch, told = RunWatch(finished_run(tmp_path)), Told()
+        server = DashboardServer(Hub(watch, Parts(None, told), 0.1), watch, Access(None), told)
+
+        async def visit() -> None:
+            transport = httpx.ASGITransport(server.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+                page = (await client.get("/")).text
+                assert "the operator is awaited" in page
+                assert 'data-post="/command/pause"' in page
+                answer = await client.post("/command/pause", headers={"Origin": "http://127.0.0.1"})
+                assert (answer.status_code, answer.text, told.verbs) == (200, "pause: done", ["pause"])
+                foreign = await client.post("/command/pause", headers={"Origin": "http://evil.example"})
+                assert foreign.status_code == 403
+                assert (await client.get("/command/pause")).status_code == 405
+                answer = await client.post("/command/stop")
+                assert (answer.status_code, answer.text) == (409, "no actor is connected")
+
+        asyncio.run(visit())
+        watch.close()
+        assert told.verbs == ["pause"]
 
 
 class TestAccess:
