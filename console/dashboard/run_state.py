@@ -145,6 +145,8 @@ class RunWatch:
             self._metrics = MetricsTail(self._metrics.path)
         self._store = StoreReader(path)
         self._watch, self._inode = StoreWatch(self._store), inode
+        # What was recorded says how to read it, whichever preset somebody has given.
+        self.settings = self.settings.model_copy(update={"contract": self._store.contract})
 
     def _step_age_s(self, newest: NewestStep | None, learner: pb.StatusReply | None, now_ns: int) -> float | None:
         if newest is None:
