@@ -136,6 +136,7 @@ def _run_settings(folder: Path, settings: Settings) -> RunSettings:
             ),
             "link": run.link.model_copy(update={"connect_timeout_s": 100.0, "backoff_max_s": 1.0}),
             "service": run.service.model_copy(update={"port": 0}),
+            "dashboard": run.dashboard.model_copy(update={"with_learner": False}),
             "learner": run.learner.model_copy(update={"trainer": trainer, "encoder": encoder}),
         }
     )

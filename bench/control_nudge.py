@@ -66,6 +66,7 @@ def make_settings(
         "contract": {"control_hz": control_hz},
         "task": {"max_episode_steps": round(episode_s * control_hz)},
         "loop": {"demo_episodes": DEMO_EPISODES},
+        "dashboard": {"with_learner": False},
         "learner": {"trainer": {"demo_episodes": DEMO_EPISODES, "utd": ENDLESS_UTD, "threads": 1}},
     }
     path = folder / PRESET_FILE

@@ -106,22 +106,30 @@ def show(argv: list[str]) -> int:
 def rollback(argv: list[str]) -> int:
     """Go back to one of them."""
     options = parse_options(RollbackOptions, argv, "nudge checkpoint rollback", flags=True)
-    root, store = options.folder / CHECKPOINTS, options.folder / STORE_FILE
+    print("\n".join(go_back(options.folder, options.to)))
+    return 0
+
+
+def go_back(folder: Path, to: str) -> list[str]:
+    """Let a run go back to one of its checkpoints; what came of it, in lines.
+
+    Raise `LockHeld` while a learner runs, `ConsoleError` or `CheckpointError` where there is no such way back.
+    """
+    root, store = folder / CHECKPOINTS, folder / STORE_FILE
     require_checkpoints(root)
     StoreReader(store).close()  # it is there and ours: before a lock file appears beside it
     with lock_store(store):  # a running learner holds it
         finish_rollback(root)
-        target = choose_checkpoint(root, options.to)
+        target = choose_checkpoint(root, to)
         with StoreReader(store) as reader:
             env_steps = reader.counts().env_steps
         aside = roll_back(root, target, env_steps)
-        _show_target(options.folder, target, aside)
+        _show_target(folder, target, aside)
     moved = ", ".join(str(updates_of(path)) for path in list_checkpoints(aside))
-    print(f"{options.folder}: back at update {updates_of(target)}; the checkpoints of {moved} are now in {aside}")
-    print(
-        f"the next `nudge learner` of this run goes on from there, with all {env_steps} steps in its experience store"
-    )
-    return 0
+    return [
+        f"{folder}: back at update {updates_of(target)}; the checkpoints of {moved} are now in {aside}",
+        f"the next `nudge learner` of this run goes on from there, with all {env_steps} steps in its experience store",
+    ]
 
 
 def choose_checkpoint(root: Path, chosen: str) -> Path:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from console.dashboard.child import dashboard_url
 from console.errors import ConsoleError
 from console.presets import dump_settings, load_settings
 from console.run_folder import READY_FILE, SETTINGS_FILE, STORE_FILE
@@ -117,6 +118,8 @@ def _progress(episodes: list[EpisodeRecord], settings: Settings, elapsed_s: floa
     env_steps = sum(episode.steps for episode in episodes)
     recent = online[-WINDOW_EPISODES:]
     table = Table(box=None, show_header=False, pad_edge=False)
+    if url := dashboard_url(settings.folder):
+        table.add_row("dashboard", url)
     table.add_row("time", f"{elapsed_s / 60:.1f} min")
     table.add_row("steps", f"{env_steps} of {settings.loop.max_env_steps}")
     table.add_row("demonstrations", f"{len(done) - len(online)} of {settings.loop.demo_episodes}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 from rich.console import Console
 
+from console.dashboard.access import load_access
+from console.dashboard.child import dashboard_beside, told_address
 from console.demo_sets import adopt_demo_sets
 from console.presets import load_settings
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
@@ -34,6 +37,7 @@ def serve(settings: Settings, console: Console) -> None:
     """One run of the learner, resumed where its folder says it was."""
     stop = stop_event()
     load_security(settings.service)  # what is wrong with key files is said before anything is made or loaded
+    load_access(settings.dashboard)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     for line in paper_deviations(settings):
@@ -45,7 +49,9 @@ def serve(settings: Settings, console: Console) -> None:
             folder / CHECKPOINTS, trainer_settings.publish_every_updates, trainer_settings.checkpoint_every_updates
         )
     )
-    with ExperienceStore(folder / STORE_FILE, settings.contract) as store:
+    with ExitStack() as stack:
+        store = stack.enter_context(ExperienceStore(folder / STORE_FILE, settings.contract))
+        dashboard = stack.enter_context(dashboard_beside(settings))  # it starts while the encoder is loaded
         adopt_demo_sets(settings, store, console)
         encoder = load_encoder(settings.learner.encoder)
         trainer = Trainer(settings.learner, settings.contract, store, publisher, encoder, folder, settings.seed)
@@ -72,6 +78,7 @@ def serve(settings: Settings, console: Console) -> None:
         address = f"{settings.service.host}:{server.start()}"
         write_atomically(folder / READY_FILE, json.dumps({"address": address}).encode())
         console.print(f"listening on {address}, run {settings.run!r}, {store.counts().env_steps} steps in store")
+        console.print(told_address(settings, dashboard))
         try:
             trainer.run(stop)
         finally:

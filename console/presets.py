@@ -131,8 +131,12 @@ def preset_settings[T: BaseModel](model: type[T], preset: Preset) -> T:
 
 def dump_settings(settings: BaseModel, path: Path) -> None:
     """Write all settings, resolved, as YAML that `--preset` reads back to an equal model."""
-    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(settings_text(settings), encoding="utf-8")
+
+
+def settings_text(settings: BaseModel) -> str:
+    """The same YAML, unwritten."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
 def deviations(settings: BaseModel, reference: BaseModel, name: str = "paper") -> list[str]:

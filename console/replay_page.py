@@ -13,10 +13,9 @@ from nicegui.elements.interactive_image import InteractiveImageLayer
 from numpy.typing import NDArray
 
 from console.local_page import serve
-from console.page import page_template
-from console.replay_figure import COLOURS, DONE, PROPOSED, ReplayFigure
+from console.replay_figure import COLOURS, ReplayFigure
+from console.replay_numbers import numbers
 from console.replay_reel import WHO, Reel, Replayed, describe
-from policy.contract import ActionDimension
 from policy.errors import NudgeError
 from policy.wire import encode_png
 
@@ -181,44 +180,6 @@ class ReplayPage:
 def serve_replay(reel: Reel, place: int, port: int) -> None:
     """Serve the page until Ctrl+C, at first with the episode at a place of the reel."""
     serve(lambda: ReplayPage(reel, place), port, "nudge replay")
-
-
-def numbers(replayed: Replayed, place: int, policy_name: str) -> str:
-    """HTML: who was in control, reward and end, and each axis in the policy's numbers and in its unit."""
-    steps, rows = replayed.steps, [replayed.actions, *([] if replayed.proposed is None else [replayed.proposed])]
-    here = steps[place] if place < len(steps) else None
-    return page_template("replay.html.j2").render(
-        who="" if here is None else WHO[here.source],
-        colour="" if here is None else COLOURS[here.source],
-        place=place,
-        steps=len(steps),
-        seconds=place / replayed.contract.control_hz,
-        reward=0.0 if here is None else here.reward,
-        ending=_ending(replayed) if here is None or here.last else "",
-        axes=[]
-        if here is None
-        else [
-            {
-                "name": axis.name,
-                "values": [(values[place, index], _amount(values[place, index], axis)) for values in rows],
-            }
-            for index, axis in enumerate(replayed.contract.action)
-        ],
-        policy="" if replayed.proposed is None else policy_name,
-        done_colour=DONE,
-        proposed_colour=PROPOSED,
-    )
-
-
-def _amount(value: float, axis: ActionDimension) -> str:
-    return f"{1000 * value * axis.scale:+.1f} mm" if axis.unit == "m" else f"{value * axis.scale:+.3f} {axis.unit}"
-
-
-def _ending(replayed: Replayed) -> str:
-    last = replayed.steps[-1]
-    how = "terminated" if last.terminated else "truncated"
-    rejected = ", rejected: nothing is learned from it" if last.rejected else ""
-    return f"{how}, {'success' if replayed.outcome.success else 'no success'}{rejected}"
 
 
 def _as_url(frame: NDArray[np.uint8]) -> str:

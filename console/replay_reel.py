@@ -5,16 +5,18 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from actor.inference import Policy
 from console.errors import ConsoleError
 from policy.contract import Contract
 from policy.experience import Observation, Source, Step
 from policy.experience_file import EpisodeOutcome, EpisodeSelection, ExperienceFile
+
+if TYPE_CHECKING:
+    from actor.inference import Policy
 
 SESSION_DIGITS = 8  # all of it is a secret of its actor
 WHO = {Source.POLICY: "policy", Source.HUMAN: "operator", Source.DEMO: "demonstration", Source.HOLD: "nobody"}
@@ -87,6 +89,8 @@ class Reel:
     def _proposed(self, steps: list[Step]) -> NDArray[np.float32] | None:
         if self._policy is None:
             return None
+        import torch  # only where a policy is asked: who looks at steps alone need not wait for it
+
         generator = torch.Generator()  # deterministic actions draw nothing from it
         return np.stack([self._policy.select_action(step.observation, True, generator) for step in steps])
 

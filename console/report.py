@@ -20,6 +20,7 @@ from console.coach_advice import Coaching
 from console.coach_figures import chart_drawing, histogram_drawing
 from console.coach_seen import histogram
 from console.cycle_time import evaluated_cycle
+from console.metric_figures import MAX_PANELS, metric_names, metric_panels
 from console.page import page_template
 from console.report_data import (
     Deviation,
@@ -234,9 +235,9 @@ def render(run_folder: Path, inputs: ReportInputs, report: RunReport, coaching: 
         coaching=coaching,
         chart_drawing=chart_drawing,
         takeover_lengths=_takeover_lengths(inputs.takeover_steps) if inputs.takeover_steps else None,
-        panels=figures.metric_panels(inputs.metrics, inputs.q_bound),
+        panels=metric_panels(inputs.metrics, inputs.q_bound),
         health_checked=was_checked(inputs.metrics),
-        left_out=figures.metric_names(inputs.metrics)[figures.MAX_PANELS :],
+        left_out=metric_names(inputs.metrics)[MAX_PANELS:],
         period_ms=1000 / inputs.control_hz,
         recent_episodes=min(RECENT_EPISODES, len(curve.env_steps)),
         curve_window=CURVE_WINDOW,

@@ -1,6 +1,7 @@
 """What lies where in a run folder."""
 
 SETTINGS_FILE = "settings.yaml"  # resolved, written first
+LEARNER_SETTINGS_FILE = "learner.yaml"  # those with which the learner was started last
 READY_FILE = "learner.json"  # the learner's address, while it listens
 STORE_FILE = "experience.sqlite"
 SPOOL_FILE = "spool.sqlite"  # the actor's steps until the learner has them
@@ -10,4 +11,6 @@ WATCHDOG_LOG_FILE = "watchdog.log"  # what the arm's watchdog has done
 TIMING_FILE = "timing.json"  # parts of the actor's tick
 POLICY_FILE = "policy.safetensors"  # the newest snapshot
 VIDEO_FILE = "policy.mp4"
+DASHBOARD_FILE = "dashboard.json"  # its address, while it is served
+DASHBOARD_LOG_FILE = "dashboard.log"
 DOCTOR_FILE = "doctor.html"  # what `nudge doctor` found last

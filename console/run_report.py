@@ -21,6 +21,7 @@ from learner.takeovers import takeovers
 # What a section may differ in without changing how anything is learned.
 NO_DEVIATION = (
     *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor.", "coach."),
+    "dashboard.",
     *("learner.trainer.threads", "arm.so101"),
 )
 

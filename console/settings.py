@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
 from console.coach_settings import CoachSettings
+from console.dashboard.settings import DashboardSettings
 from console.doctor_settings import DoctorSettings
 from demos.settings import CheckSettings, RecordSettings
 from learner.service_settings import ServiceSettings
@@ -66,6 +67,9 @@ class Settings(Frozen):
     record: RecordSettings = Field(default=RecordSettings(), description="What `nudge record` makes.")
     checks: CheckSettings = Field(default=CheckSettings(), description="From where on a demonstration is doubted.")
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
+    dashboard: DashboardSettings = Field(
+        default=DashboardSettings(), description="The page in the browser that shows a run."
+    )
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
     coach: CoachSettings = Field(default=CoachSettings(), description="From where on `nudge coach` says something.")
 

@@ -161,7 +161,7 @@ class StoreReader:
 
     def episodes(self) -> list[EpisodeRecord]:
         """Every episode, the unfinished ones too, in the order in which they began."""
-        return [_record(row) for row in self._read("SELECT * FROM episodes ORDER BY id")]
+        return [episode_record(row) for row in self._read("SELECT * FROM episodes ORDER BY id")]
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -208,7 +208,8 @@ class StoreReader:
             return connection.execute(sql, values).fetchall()
 
 
-def _record(row: sqlite3.Row) -> EpisodeRecord:
+def episode_record(row: sqlite3.Row) -> EpisodeRecord:
+    """What a row of the episodes says."""
     return EpisodeRecord(
         session=row["session"],
         index=row["episode"],

@@ -28,8 +28,9 @@ START_S = 120.0
 def start(verb: str, folder: Path, *options: str) -> subprocess.Popen[str]:
     # Demonstrations only: no policy is waited for.
     small = ("--loop.demo-episodes", "1000", "--loop.max-env-steps", str(STEPS), "--learner.encoder.source", "random:0")
+    alone = ("--dashboard.with-learner", "False")
     return subprocess.Popen(
-        [sys.executable, "-m", "console.main", verb, "--runs", str(folder), "--run", "small", *small, *options],
+        [sys.executable, "-m", "console.main", verb, "--runs", str(folder), "--run", "small", *small, *alone, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

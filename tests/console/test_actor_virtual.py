@@ -58,6 +58,7 @@ def preset(virtual: Remote, tmp_path: Path) -> Path:
         },
         "contract": {"cameras": [{"name": name, "crop": CROP, **FRAME} for name in ("wrist", "front")]},
         "learner": {"encoder": {"source": "random:0"}},
+        "dashboard": {"with_learner": False},
         # Demonstrations only: no policy is waited for.
         "loop": {"demo_episodes": 1000},
     }

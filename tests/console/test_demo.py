@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ SMALL = [
     *("--loop.demo-episodes", "6", "--learner.trainer.demo-episodes", "6"),
     *("--loop.max-env-steps", "700", "--learner.trainer.utd", "1.5", "--learner.sac.batch-size", "64"),
     *("--evaluation.rows", "2", "--evaluation.columns", "3", "--evaluation.yaws", "3"),
+    *("--dashboard.with-learner", "False"),
 ]
 START_S = 120.0
 REPORT_KEYS = {
@@ -35,6 +37,9 @@ REPORT_KEYS = {
     "contract_hash",
     "seed",
 }
+
+
+BESIDE = ("--dashboard.with-learner", "True", "--dashboard.port", "0")
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -80,7 +85,7 @@ SHORT = (
 
 
 def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
-    demo = start(tmp_path)
+    demo = start(tmp_path, *BESIDE)
     output, _ = demo.communicate(timeout=400)
     assert demo.returncode == 0, output
     run = tmp_path / "small"
@@ -97,6 +102,7 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert metrics[-1]["bc_loss"] < 0.7 * metrics[0]["bc_loss"]
     assert (run / "report.html").stat().st_size > 20_000
     assert "autonomous success" in output
+    assert re.search(r"dashboard +http://127\.0\.0\.1:\d+", output)
     assert processes_of(tmp_path) == []
 
 

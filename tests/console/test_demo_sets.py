@@ -165,7 +165,7 @@ def test_with_all_demonstrations_in_a_set_the_actor_goes_straight_to_training(tm
     output, _ = recorder.communicate(timeout=300)
     assert recorder.returncode == 0, output
     (folder,) = (path.parent for path in sets.glob("lift/[!.]*/demo_set.json"))
-    run = ("--runs", str(tmp_path), "--run", "small", "--demo-sets", str(folder))
+    run = ("--runs", str(tmp_path), "--run", "small", "--demo-sets", str(folder), "--dashboard.with-learner", "False")
     few = ("--loop.demo-episodes", "4", "--learner.trainer.demo-episodes", "4", "--learner.trainer.utd", "1")
     learner = nudge("learner", *run, *few, "--service.port", "0")
     try:

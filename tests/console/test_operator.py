@@ -72,6 +72,7 @@ def test_a_person_in_a_world_that_runs_as_fast_as_it_can_is_refused(tmp_path: Pa
 def acting(folder: Path, window: Window) -> Iterator[subprocess.Popen[bytes]]:
     """`nudge learner`, and `nudge actor` at a terminal with a keyboard; the simulated arm, in real time."""
     small = ["--runs", str(folder), "--run", "small", "--learner.encoder.source", "random:0"]
+    small += ["--dashboard.with-learner", "False"]
     run = folder / "small"
     with Child("learner", ["learner", *small, "--service.port", "0"], folder / "log"):
         eventually((run / READY_FILE).is_file, "the learner", START_S)

@@ -17,7 +17,8 @@ from console.evaluate import load_policy
 from console.main import main
 from console.presets import load_preset
 from console.replay_figure import LEFT, RIGHT, ReplayFigure
-from console.replay_page import ReplayPage, numbers
+from console.replay_numbers import numbers
+from console.replay_page import ReplayPage
 from console.replay_reel import Reel, table
 from console.settings import Settings
 from console.stopping import Child

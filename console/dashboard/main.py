@@ -1,0 +1,103 @@
+"""`nudge dashboard`: a run in the browser, while it learns and afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from console.dashboard.access import load_access
+from console.dashboard.hub import Hub
+from console.dashboard.parts import Parts
+from console.dashboard.run_state import RunWatch
+from console.dashboard.server import DashboardServer
+from console.errors import ConsoleError
+from console.presets import PRESET_OPTION, load_settings
+from console.priority import niceness
+from console.run_folder import DASHBOARD_FILE, LEARNER_SETTINGS_FILE, SETTINGS_FILE
+from console.settings import DEFAULT_PRESET, Settings
+from console.stopping import FOLLOW_PARENT, stop_event
+from learner.disk import write_atomically
+from policy.key_files import is_loopback
+
+STOP_LOOK_S = 0.2
+GRACE_S = 1
+
+
+def main(argv: list[str]) -> int:
+    """Serve until somebody says stop."""
+    settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge dashboard")
+    if PRESET_OPTION not in argv and not any(each.startswith(f"{PRESET_OPTION}=") for each in argv):
+        settings = load_settings(Settings, [*_settings_of(settings.folder), *argv], DEFAULT_PRESET, "nudge dashboard")
+    if not settings.folder.is_dir():
+        raise ConsoleError(f"{settings.folder}: there is no such run; expected the folder of one, see --run and --runs")
+    stop = stop_event()
+    # As a child of the learner it stands back behind it; alone it is what somebody looks at.
+    with niceness(settings.dashboard.niceness if os.environ.get(FOLLOW_PARENT) else 0):
+        asyncio.run(_serve(settings, stop))
+    return 0
+
+
+def _settings_of(folder: Path) -> Sequence[str]:
+    """The preset of a run that says itself how it was started."""
+    for name in (LEARNER_SETTINGS_FILE, SETTINGS_FILE):
+        if (folder / name).is_file():
+            return PRESET_OPTION, str(folder / name)
+    return ()
+
+
+async def _serve(settings: Settings, stop: threading.Event) -> None:
+    chosen, watch = settings.dashboard, RunWatch(settings)
+    hub = Hub(watch, Parts(), chosen.refresh_s)
+    server = DashboardServer(hub, watch, load_access(chosen))
+    secure = not is_loopback(chosen.host) and settings.service.tls.certificate is not None
+    listener = _listen(chosen.host, chosen.port)
+    config = uvicorn.Config(
+        server.app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=settings.service.tls.certificate if secure else None,
+        ssl_keyfile=settings.service.tls.key if secure else None,
+    )
+    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
+    url = f"http{'s' if secure else ''}://{host}:{listener.getsockname()[1]}"
+    ready = settings.folder / DASHBOARD_FILE
+    web = uvicorn.Server(config)
+    await hub.look()  # a long history is read before the first page is asked for
+    stopping = asyncio.create_task(_stop(stop, hub, web))
+    write_atomically(ready, json.dumps({"url": url, "process": os.getpid()}).encode())
+    try:
+        print(f"open {url} in a browser; Ctrl+C ends it", flush=True)
+        await web.serve(sockets=[listener])
+    finally:
+        stopping.cancel()
+        ready.unlink(missing_ok=True)
+        watch.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConsoleError(
+            f"dashboard: {host}, port {port} cannot be opened ({error.strerror}); is another one there? Choose another "
+            f"with --dashboard.port, 0 takes a free one"
+        ) from error
+
+
+async def _stop(stop: threading.Event, hub: Hub, web: uvicorn.Server) -> None:
+    """Ends the pages' connections, and then the server."""
+    while not (stop.is_set() or web.should_exit):
+        await asyncio.sleep(STOP_LOOK_S)
+    hub.ending = True
+    web.should_exit = True
