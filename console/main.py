@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("teach the simulated arm with a scripted operator, evaluate, and leave a report", "console.demo"),
     "learner": Verb("start the learner: the service that stores experience and trains", "console.learner"),
     "actor": Verb("start the actor: the control loop of one arm", "console.actor"),
+    "tell": Verb("tell an actor or the learner something: pause, success, stop, checkpoint", "console.tell"),
     "record": Verb("record demonstrations without a learner, check them, make a demo set", "console.record"),
     "demos": Verb("list demo sets, show one, check demonstrations, make a set of them", "console.demos"),
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
