@@ -55,7 +55,7 @@ class CommandDesk:
         self.tell = tell
         self._stop = stop
         self._lock = threading.Lock()  # of the link's threads; the loop never takes it
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, Answer | None] = OrderedDict()  # by request id, and what became of it
         self._unsettled: list[_Heard] = []
         self._undelivered: list[tuple[ActorOrder, Answer]] = []
         # Appending and popping are atomic: the loop needs no lock.
@@ -71,10 +71,10 @@ class CommandDesk:
             self.clock.forget()
 
     def receive(self, order: ActorOrder) -> None:
-        """A command has come: do it, or let it wait for a tick. One that came before counts no more."""
+        """A command has come: do it, or let it wait for a tick. One that came before is not done again."""
         with self._lock:
             if order.request_id in self._seen:
-                return
+                return self._answer_again(order)
             self._seen[order.request_id] = None
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
@@ -100,6 +100,7 @@ class CommandDesk:
             for _ in range(len(self._settled)):
                 order, answer = self._settled.popleft()
                 self.tell(f"{order.verb.words}, told from elsewhere: {answer.outcome.words}; {answer.reason}")
+                self._seen[order.request_id] = answer
                 self._undelivered.append((order, answer))
             return list(self._undelivered)
 
@@ -129,6 +130,12 @@ class CommandDesk:
         return not heard.accepted and self.clock.is_past(heard.order.expires_ns)
 
     # With the lock held.
+
+    def _answer_again(self, order: ActorOrder) -> None:
+        """A learner that was started anew does not know what the one before was told."""
+        answer = self._seen[order.request_id]
+        if answer is not None:
+            self._undelivered.append((order, answer))
 
     def _let_wait(self, order: ActorOrder) -> None:
         if len(self._waiting) >= MOST_WAITING:
