@@ -74,7 +74,8 @@ class CommandDesk:
         """A command has come: do it, or let it wait for a tick. One that came before is not done again."""
         with self._lock:
             if order.request_id in self._seen:
-                return self._answer_again(order)
+                self._answer_again(order)
+                return
             self._seen[order.request_id] = None
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
@@ -97,12 +98,15 @@ class CommandDesk:
         """What became of commands, as far as the learner does not know it; oldest first. Drops what is too old."""
         with self._lock:
             self._drop([heard for heard in self._unsettled if self._is_late(heard)], self._why_late())
-            for _ in range(len(self._settled)):
-                order, answer = self._settled.popleft()
-                self.tell(f"{order.verb.words}, told from elsewhere: {answer.outcome.words}; {answer.reason}")
-                self._seen[order.request_id] = answer
-                self._undelivered.append((order, answer))
-            return list(self._undelivered)
+            new = [self._settled.popleft() for _ in range(len(self._settled))]
+            for order, answer in new:
+                if order.request_id in self._seen:
+                    self._seen[order.request_id] = answer
+            self._undelivered += new
+            undelivered = list(self._undelivered)
+        for order, answer in new:  # without the lock: an emergency stop does not wait for a terminal
+            self.tell(f"{order.verb.words}, told from elsewhere: {answer.outcome.words}; {answer.reason}")
+        return undelivered
 
     def delivered(self, count: int) -> None:
         """The learner knows the first ones of `answers`."""

@@ -75,7 +75,9 @@ class CommandClient:
             return call(connection)
         except grpc.FutureCancelledError as error:  # another thread has found it broken
             if not again:
-                raise ConsoleError(f"the connection to {self._link.address} broke again and again; try later") from error
+                raise ConsoleError(
+                    f"the connection to {self._link.address} broke again and again; try later"
+                ) from error
         except grpc.RpcError as error:
             broken = error.code() is grpc.StatusCode.UNAVAILABLE
             if broken:
@@ -104,14 +106,14 @@ class CommandClient:
             return ConsoleError(f"{where} is older than this tool; install the same version on both machines")
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             return ConsoleError(
-                f"no learner answers at {self._link.address} ({reason}); start it with `nudge learner`, or say where it "
-                f"is with --link.address"
+                f"no learner answers at {self._link.address} ({reason}); start it with `nudge learner`, or say where "
+                f"it is with --link.address"
             )
         return ConsoleError(f"{where} refuses: {reason}")
 
 
 def _running_episode(status: pb.StatusReply, actor_id: str) -> int | Answer | None:
-    """The episode that runs at the actor that is meant; a refusal where none does, None where the learner must judge."""
+    """The episode that runs at the actor that is meant; a refusal where none does, None where the learner judges."""
     meant = [each for each in status.actors if each.connected and actor_id in ("", each.actor_id)]
     if len(meant) != 1:
         return None

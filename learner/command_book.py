@@ -1,4 +1,4 @@
-"""Who is there to be told something, at what each of them is, and what has been told: the learner's memory of commands."""
+"""Who is there to be told something, at what each is, and what was told: the learner's memory of commands."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ class CommandBook:
                 if actor.state is not None and not forgotten:
                     age_s = (now_ns - actor.reported_ns) / 1e9
                     connected = absent_ns == 0
-                    found.append(
-                        pb.ActorStatus(actor_id=actor_id, connected=connected, age_s=age_s, state=actor.state)
-                    )
+                    found.append(pb.ActorStatus(actor_id=actor_id, connected=connected, age_s=age_s, state=actor.state))
         return found
 
     # What actors do. Whoever calls has seen that the session holds the lease of the actor's name.

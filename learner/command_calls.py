@@ -1,4 +1,4 @@
-"""The three calls about commands: a person's tool tells something, an actor watches for it, and reports at what it is."""
+"""The three calls about commands: a person tells something, an actor watches for it, and reports at what it is."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ class CommandCalls:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
         finally:
             self._waiting.give_back(peer)
-        return pb.CommandReply(
-            outcome=pb.Outcome.ValueType(answer.outcome), actor_id=answer.actor_id, reason=answer.reason
-        )
+        return pb.CommandReply(outcome=answer.outcome.wire_name, actor_id=answer.actor_id, reason=answer.reason)
 
     def watch(self, session: str, context: grpc.ServicerContext) -> Iterator[pb.ActorCommand]:
         """The commands for the actor of a session."""
@@ -83,7 +81,9 @@ class CommandCalls:
             elif not mailbox.is_current(reader):
                 context.abort(grpc.StatusCode.ABORTED, "a newer stream of this actor has replaced this one")
 
-    def report(self, session: str, request: pb.ReportStateRequest, context: grpc.ServicerContext) -> pb.ReportStateReply:
+    def report(
+        self, session: str, request: pb.ReportStateRequest, context: grpc.ServicerContext
+    ) -> pb.ReportStateReply:
         """What an actor is at, and what became of commands."""
         self._take(self._reports, self._peer_host(context), f"{self._settings.reports_per_s:g} reports", context)
         actor_id = self._actor_of(session, context)

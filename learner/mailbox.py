@@ -1,4 +1,4 @@
-"""Commands on their way to one who heeds them: each handed out at most once, in order, none when it has grown too old."""
+"""Commands on their way to one who heeds them: in order, each handed out at most once, none when it is too old."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ class ServiceSettings(Frozen):
     request_timeout_s: float = Field(default=5.0, gt=0, description="Time in which a call must send its request [s].")
     status_calls_per_s: float = Field(default=50.0, gt=0, description="Status calls from one address [1/s].")
     command_max_age_s: float = Field(
-        default=5.0, gt=0, le=10, description="A command that nobody could heed for so long is dropped, and says so [s]."
+        default=5.0,
+        gt=0,
+        le=10,
+        description="A command that nobody could heed for so long is dropped, and says so [s].",
     )
     command_queue: int = Field(default=8, ge=1, description="Commands that wait for one actor to take them.")
     commands_per_s: float = Field(default=10.0, gt=0, description="Commands from one address [1/s].")

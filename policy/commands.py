@@ -1,4 +1,4 @@
-"""What a person tells an actor or the learner from elsewhere, and what became of it; both ends and the tools agree on it.
+"""What a person tells an actor or the learner from elsewhere, and what became of it, for both ends and the tools.
 
 A command is done once or not at all, and never when it has grown too old: whoever pressed a button looks at the arm as
 it is now, not as it will be once some network has woken up.
@@ -46,6 +46,11 @@ class Verb(IntEnum):
         """For people."""
         return self.name.lower().replace("_", " ")
 
+    @property
+    def wire_name(self) -> str:
+        """Its name in the `.proto`."""
+        return f"VERB_{self.name}"
+
 
 class Outcome(IntEnum):
     """What became of a command. Equal to `nudge.v1.Outcome` on the wire; 0 is never used."""
@@ -60,6 +65,11 @@ class Outcome(IntEnum):
     def words(self) -> str:
         """For people."""
         return self.name.lower().replace("_", " ")
+
+    @property
+    def wire_name(self) -> str:
+        """Its name in the `.proto`."""
+        return f"OUTCOME_{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,7 @@ class InvalidCommand(NudgeError):
 def pack_command(command: Command) -> pb.CommandRequest:
     """The message of a command."""
     message = pb.CommandRequest(
-        verb=pb.Verb.ValueType(command.verb),
+        verb=command.verb.wire_name,
         request_id=command.request_id,
         actor_id=command.actor_id,
         asked_ns=command.asked_ns,
@@ -117,7 +127,7 @@ def pack_command(command: Command) -> pb.CommandRequest:
 
 def unpack_command(message: pb.CommandRequest, now_ns: int) -> Command:
     """The command of a message that came from outside; raise `InvalidCommand`. now_ns: the learner's clock."""
-    verb, episode = _verb(message.verb), message.episode if message.HasField("episode") else None
+    verb, episode = _known(Verb, "verb", message.verb), message.episode if message.HasField("episode") else None
     _check_request_id(message.request_id)
     if message.actor_id and re.fullmatch(ACTOR_ID, message.actor_id) is None:
         raise InvalidCommand(f"actor_id: got {message.actor_id[:80]!r}, expected an actor's name, or none")
@@ -135,9 +145,7 @@ def unpack_command(message: pb.CommandRequest, now_ns: int) -> Command:
 
 def pack_order(order: ActorOrder) -> pb.ActorCommand:
     """The message of a command to an actor."""
-    message = pb.ActorCommand(
-        verb=pb.Verb.ValueType(order.verb), request_id=order.request_id, expires_ns=order.expires_ns
-    )
+    message = pb.ActorCommand(verb=order.verb.wire_name, request_id=order.request_id, expires_ns=order.expires_ns)
     if order.episode is not None:
         message.episode = order.episode
     return message
@@ -145,7 +153,7 @@ def pack_order(order: ActorOrder) -> pb.ActorCommand:
 
 def unpack_order(message: pb.ActorCommand) -> ActorOrder:
     """The command of a message from the learner; raise `InvalidCommand` for one that is no actor's."""
-    verb = _verb(message.verb)
+    verb = _known(Verb, "verb", message.verb)
     _check_request_id(message.request_id)
     if verb.for_learner:
         raise InvalidCommand(f"verb: got {verb.words}, which is for the learner itself")
@@ -155,22 +163,19 @@ def unpack_order(message: pb.ActorCommand) -> ActorOrder:
 
 def pack_answer(request_id: str, answer: Answer) -> pb.CommandAnswer:
     """The message in which an actor says what became of a command."""
-    return pb.CommandAnswer(
-        request_id=request_id, outcome=pb.Outcome.ValueType(answer.outcome), reason=answer.reason
-    )
+    return pb.CommandAnswer(request_id=request_id, outcome=answer.outcome.wire_name, reason=answer.reason)
 
 
 def unpack_answer(message: pb.CommandAnswer | pb.CommandReply, actor_id: str) -> Answer:
     """What became of a command, of a message from outside; raise `InvalidCommand`. actor_id: who says so"""
-    if message.outcome not in set(Outcome):
-        raise InvalidCommand(f"outcome: got {int(message.outcome)}, expected one of {list(map(int, Outcome))}")
-    return Answer(Outcome(message.outcome), message.reason, actor_id)
+    return Answer(_known(Outcome, "outcome", message.outcome), message.reason, actor_id)
 
 
-def _verb(value: int) -> Verb:
-    if value not in set(Verb):
-        raise InvalidCommand(f"verb: got {int(value)}, expected one of {list(map(int, Verb))}")
-    return Verb(value)
+def _known[T: IntEnum](kind: type[T], name: str, value: int) -> T:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidCommand(f"{name}: got {int(value)}, expected one of {list(map(int, kind))}") from None
 
 
 def _check_request_id(request_id: str) -> None:

@@ -26,8 +26,8 @@ class TeleopEvent(Enum):
 class EventLatch:
     """Pressed from any thread, emptied by the tick: each event is handed out exactly once, in the order of presses.
 
-    An emergency stop waits for no tick: it is told at once to whoever stops the arm. The next `PAUSE` ends it, which only
-    a person at the arm can press.
+    An emergency stop waits for no tick: it is told at once to whoever stops the arm. The next `PAUSE` ends it,
+    which only a person at the arm can press.
     """
 
     def __init__(self, stop: Callable[[str], None], go_on: Callable[[], bool] = lambda: False) -> None:

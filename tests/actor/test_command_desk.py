@@ -51,9 +51,7 @@ def bench() -> Bench:
     ("verb", "verdict"),
     [(Verb.SUCCESS, Verdict.SUCCESS), (Verb.FAILURE, Verdict.FAILURE), (Verb.RERECORD, Verdict.RERECORD)],
 )
-def test_a_verdict_ends_the_episode_that_it_means_at_the_next_tick(
-    bench: Bench, verb: Verb, verdict: Verdict
-) -> None:
+def test_a_verdict_ends_the_episode_that_it_means_at_the_next_tick(bench: Bench, verb: Verb, verdict: Verdict) -> None:
     bench.actor.episode(3)
     assert bench.actor.tick().verdict is None
     bench.tell(verb, 3)

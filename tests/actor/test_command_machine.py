@@ -1,4 +1,4 @@
-"""Any order of presses, ticks, broken links, restarts and delays: nothing is done twice, nothing late, nothing elsewhere.
+"""Any order of presses, ticks, broken links, restarts and delays: nothing is done twice, late, or elsewhere.
 
 Learner's book, actor's desk and operator are the real ones; the network between them is a list, and the clocks of both
 machines have nothing to do with each other.

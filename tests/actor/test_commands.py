@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ class Site:
         link = LinkSettings.model_validate({"address": address} | settings)
         return self._stack.enter_context(CommandClient(link))
 
-    def actor(self, actor_id: str = "actor", **link: object) -> CommandedActor:
+    def actor(self, actor_id: str = "actor", **link: Any) -> CommandedActor:
         """One whose link is open, and which the learner knows to take commands."""
         made = CommandedActor()
         opened = self.bench.link(actor_id=actor_id, **link)

@@ -26,8 +26,8 @@ from console.stopping import Child
 from learner.store import StoreReader
 from policy.experience import Source
 from robot.safety.emergency import EmergencyStop
-from teleop.errors import TeleopError
 from teleop.attended import AttendedProgram
+from teleop.errors import TeleopError
 from terminals import Window
 from waiting import eventually
 
