@@ -52,7 +52,9 @@ def test_an_actor_pauses_goes_on_records_anew_and_parks_as_it_is_told(
     link = ("--link.address", f"127.0.0.1:{port}")
     command = [sys.executable, "-m", "console.main", "actor", "--runs", str(tmp_path), "--run", "small", *link]
     endless = ("--loop.demo-episodes", "1000", "--loop.max-env-steps", "100000", "--learner.encoder.source", ENCODER)
-    actor = subprocess.Popen([*command, *endless], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Not as fast as it goes: an episode is to last while somebody looks at it and judges it.
+    slow = ("--loop.pace", "realtime", "--loop.niceness", "0", "--loop.realtime-priority", "0")
+    actor = subprocess.Popen([*command, *endless, *slow], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     client = CommandClient(load_preset(Settings, DEFAULT_PRESET).link.model_copy(update={"address": link[1]}))
 
     def state() -> pb.ActorState:
@@ -65,7 +67,7 @@ def test_an_actor_pauses_goes_on_records_anew_and_parks_as_it_is_told(
         return status, said.out + said.err
 
     try:
-        eventually(lambda: store.counts().env_steps > 20 or actor.poll() is not None, "a few steps", START_S)
+        eventually(lambda: store.counts().env_steps > 3 or actor.poll() is not None, "a few steps", START_S)
         assert tell("pause") == (
             0,
             "pause: actor 'actor': done; the episode ends in order, and the arm holds still\n",
@@ -78,8 +80,9 @@ def test_an_actor_pauses_goes_on_records_anew_and_parks_as_it_is_told(
 
         assert tell("resume") == (0, "resume: actor 'actor': done; the arm goes on\n")
         eventually(lambda: store.counts().env_steps > steps, "it goes on")
+        eventually(lambda: state().control == pb.CONTROL_HUMAN and state().step < 15, "an episode that has just begun")
         status, said = tell("rerecord")
-        assert (status, said[:49]) == (0, "rerecord: actor 'actor': done; episode 1 ends with"[:49]), said
+        assert (status, "done; episode 1 ends with step" in said) == (0, True), said
         eventually(lambda: any(episode.rejected for episode in store.episodes()), "the episode that is recorded anew")
 
         status, said = tell("stop")
