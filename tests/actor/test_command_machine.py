@@ -6,8 +6,6 @@ machines have nothing to do with each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -17,28 +15,20 @@ from actor.learner_clock import LearnerClock
 from commanded import CommandedActor
 from learner.command_book import CommandBook
 from learner.service_settings import ServiceSettings
-from policy.commands import ActorOrder, Answer, Command, Outcome, Verb
+from policy.commands import ActorOrder, Command, Outcome, Verb
 from teleop.events import TeleopEvent
 from waiting import NsClock
 
 MAX_AGE_S = 5.0
 QUEUE = 4
 SESSION = "a" * 32
+DELAYS = st.sampled_from([0.0, 0.1, 1.0, 3.0, 6.0])
 VERBS = {
     TeleopEvent.PAUSE_AFAR: Verb.PAUSE,
     TeleopEvent.RESUME_AFAR: Verb.RESUME,
     TeleopEvent.SUCCESS: Verb.SUCCESS,
     TeleopEvent.FAILURE: Verb.FAILURE,
 }
-
-
-@dataclass
-class Report:
-    """On its way to the learner, and back. learner_ns: None on the way there"""
-
-    asked_ns: int
-    answers: list[tuple[ActorOrder, Answer]]
-    learner_ns: int | None = None
 
 
 class CommandMachine(RuleBasedStateMachine):
@@ -82,10 +72,9 @@ class CommandMachine(RuleBasedStateMachine):
         self.connect()
 
     def connect(self) -> None:
-        self.in_flight: list[ActorOrder] = []
-        self.report: Report | None = None
         self.actor.desk.connected()
         self.mailbox, self.reader = self.book.open("bench", SESSION)
+        self.report(0.0, 0.0)  # an actor reports before it watches
 
     # People.
 
@@ -109,53 +98,44 @@ class CommandMachine(RuleBasedStateMachine):
 
     # The network.
 
-    @rule()
-    def send(self) -> None:
+    @rule(under_way_s=DELAYS)
+    def deliver(self, under_way_s: float) -> None:
+        order = self.sent()
+        if order is not None:
+            self.time_passes(under_way_s)
+            self.arrived_s.setdefault(order.request_id, self.true_s - self.asked_s[order.request_id])
+            self.actor.desk.receive(order)
+
+    def sent(self) -> ActorOrder | None:
+        """What the learner sends next."""
         ticket = self.mailbox.take(self.reader, 0.0)
-        if ticket is not None:
-            command = ticket.command
-            self.in_flight.append(ActorOrder(command.verb, command.request_id, command.episode, ticket.expires_ns))
+        if ticket is None:
+            return None
+        return ActorOrder(ticket.command.verb, ticket.command.request_id, ticket.command.episode, ticket.expires_ns)
 
-    @precondition(lambda self: self.in_flight)
-    @rule()
-    def arrive(self) -> None:
-        order = self.in_flight.pop(0)
-        self.arrived_s.setdefault(order.request_id, self.true_s - self.asked_s[order.request_id])
-        self.actor.desk.receive(order)
-
-    @precondition(lambda self: self.report is None)
-    @rule()
-    def report_leaves(self) -> None:
-        self.report = Report(self.actor_clock(), self.actor.desk.answers())
-
-    @precondition(lambda self: self.report is not None and self.report.learner_ns is None)
-    @rule()
-    def report_arrives(self) -> None:
-        assert self.report is not None
-        self.report.learner_ns = self.learner_clock()
-        for order, answer in self.report.answers:
+    @rule(there_s=DELAYS, back_s=DELAYS)
+    def report(self, there_s: float, back_s: float) -> None:
+        asked_ns, answers = self.actor_clock(), self.actor.desk.answers()
+        self.time_passes(there_s)
+        learner_ns = self.learner_clock()
+        for order, answer in answers:
             self.book.answered("bench", SESSION, order.request_id, answer)
+        self.time_passes(back_s)
+        self.actor.desk.clock.heard(learner_ns, asked_ns)
+        self.actor.desk.delivered(len(answers))
 
-    @precondition(lambda self: self.report is not None and self.report.learner_ns is not None)
-    @rule()
-    def report_is_answered(self) -> None:
-        assert self.report is not None
-        assert self.report.learner_ns is not None
-        self.actor.desk.clock.heard(self.report.learner_ns, self.report.asked_ns)
-        self.actor.desk.delivered(len(self.report.answers))
-        self.report = None
-
-    @rule()
-    def link_breaks(self) -> None:
+    @rule(trouble=st.sampled_from(["break", "loss", "restart", "moved back", "moved on"]))
+    def trouble(self, trouble: str) -> None:
+        if trouble == "loss":
+            self.sent()
         self.mailbox.close(self.reader)
-        self.connect()
-
-    @rule(jump_s=st.sampled_from([-1000.0, 0.0, 9000.0]))
-    def learner_starts_again(self, jump_s: float) -> None:
-        self.learner_clock.pass_s(jump_s)  # perhaps on another machine
+        if trouble in ("break", "loss"):
+            self.connect()
+            return
+        self.learner_clock.pass_s({"restart": 0.0, "moved back": -1000.0, "moved on": 9000.0}[trouble])
         self.start_learner()
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 6.0]))
+    @rule(seconds=DELAYS)
     def time_passes(self, seconds: float) -> None:
         self.true_s += seconds
         self.learner_clock.pass_s(seconds)
@@ -188,17 +168,13 @@ class CommandMachine(RuleBasedStateMachine):
             assert running is not None
             assert order.episode in (None, running), "done in another episode"
 
-    @precondition(lambda self: self.actor.desk.board.state.running is None)
     @rule()
-    def episode_begins(self) -> None:
-        self.tick()
+    def next_episode(self) -> None:
+        if self.actor.desk.board.state.running is not None:
+            self.actor.end(self.episodes - 1)
+            self.tick()
         self.actor.episode(self.episodes)
         self.episodes += 1
-
-    @precondition(lambda self: self.actor.desk.board.state.running is not None)
-    @rule()
-    def episode_ends(self) -> None:
-        self.actor.end(self.episodes - 1)
 
     @invariant()
     def nothing_waits_beyond_its_bounds(self) -> None:
@@ -206,5 +182,5 @@ class CommandMachine(RuleBasedStateMachine):
         assert len(self.actor.desk._waiting) <= MOST_WAITING
 
 
-CommandMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+CommandMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestCommandMachine = CommandMachine.TestCase
