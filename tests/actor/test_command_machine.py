@@ -23,6 +23,7 @@ MAX_AGE_S = 5.0
 QUEUE = 4
 SESSION = "a" * 32
 DELAYS = st.sampled_from([0.0, 0.1, 1.0, 3.0, 6.0])
+UNDER_WAY = st.one_of(st.none(), DELAYS)  # None: it waits at the learner
 VERBS = {
     TeleopEvent.PAUSE_AFAR: Verb.PAUSE,
     TeleopEvent.RESUME_AFAR: Verb.RESUME,
@@ -78,17 +79,23 @@ class CommandMachine(RuleBasedStateMachine):
 
     # People.
 
-    @rule(verb=st.sampled_from(sorted(VERBS.values())), named=st.booleans())
-    def press(self, verb: Verb, named: bool) -> None:
+    @rule(verb=st.sampled_from(sorted(VERBS.values())), named=st.booleans(), under_way_s=UNDER_WAY)
+    def press(self, verb: Verb, named: bool, under_way_s: float | None) -> None:
         request_id = f"{len(self.commands):032x}"
         episode = self.actor.desk.board.state.episode if named and verb.judges else None
         self.commands[request_id] = Command(verb, request_id, "bench", episode)
-        self.ask(request_id)
+        self.ask_and_deliver(request_id, under_way_s)
 
     @precondition(lambda self: self.commands)
-    @rule(data=st.data())
-    def press_again(self, data: st.DataObject) -> None:
-        self.ask(data.draw(st.sampled_from(sorted(self.commands))))
+    @rule(data=st.data(), under_way_s=UNDER_WAY)
+    def press_again(self, data: st.DataObject, under_way_s: float | None) -> None:
+        self.ask_and_deliver(data.draw(st.sampled_from(sorted(self.commands))), under_way_s)
+
+    def ask_and_deliver(self, request_id: str, under_way_s: float | None) -> None:
+        self.ask(request_id)
+        if under_way_s is not None:
+            self.deliver(under_way_s)
+            self.tick()
 
     def ask(self, request_id: str) -> None:
         if request_id not in self.known:
@@ -182,5 +189,5 @@ class CommandMachine(RuleBasedStateMachine):
         assert len(self.actor.desk._waiting) <= MOST_WAITING
 
 
-CommandMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+CommandMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
 TestCommandMachine = CommandMachine.TestCase
