@@ -7,6 +7,7 @@ for a tick, and is dropped if it has grown too old by then.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,6 +114,15 @@ class CommandDesk:
         with self._lock:
             del self._undelivered[:count]
 
+    def wait_delivered(self, timeout_s: float) -> bool:
+        """Before the link is closed: wait until the learner knows all that was settled; False after `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._has_undelivered():
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.02)
+        return True
+
     # What the loop's thread does.
 
     def take(self) -> list[ActorOrder]:
@@ -129,6 +139,10 @@ class CommandDesk:
     def settle(self, order: ActorOrder, outcome: Outcome, reason: str) -> None:
         """Say what became of a command."""
         self._settled.append((order, Answer(outcome, reason)))
+
+    def _has_undelivered(self) -> bool:
+        with self._lock:
+            return bool(self._settled or self._undelivered)
 
     def _is_late(self, heard: _Heard) -> bool:
         return not heard.accepted and self.clock.is_past(heard.order.expires_ns)

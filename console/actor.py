@@ -21,6 +21,8 @@ from policy.encoder import load_encoder
 from policy.network import PolicySpec
 from robot.safety.emergency import EmergencyStop
 
+LAST_ANSWERS_S = 2.0
+
 
 def main(argv: list[str]) -> int:
     """Drive the arm until the step budget is spent, or until someone says stop."""
@@ -51,6 +53,8 @@ def drive(settings: Settings, console: Console) -> None:
         except OpeningStopped as stopped:
             console.print(str(stopped), highlight=False, markup=False)
         finally:
+            if link.state.status is LinkStatus.CONNECTED:
+                desk.wait_delivered(LAST_ANSWERS_S)  # whoever told this actor to leave is to know that it does
             link.close()
             if link.unacknowledged:
                 console.print(

@@ -110,8 +110,8 @@ class Mailbox:
             if ticket.answer is None and self._clock() > self._open_until_ns(ticket):
                 return self._answer(
                     Outcome.UNANSWERED,
-                    f"{self.name} got it, and has not said what became of it: look at its state. It may have been done "
-                    f"already, and will not be from now on",
+                    "it was handed over, and nothing was heard of it since: it may have been done already, and will not "
+                    "be from now on",
                 )
             return ticket.answer
 
@@ -147,7 +147,7 @@ class Mailbox:
             return
         for ticket in self._waiting:
             if ticket.expires_ns < now_ns:
-                why = f"{self.name} did not come to it in time; nothing was done: send it again"
+                why = "it was not heeded in time; nothing was done: send it again"
                 ticket.answer = self._answer(Outcome.TOO_LATE, why)
         self._waiting = deque(ticket for ticket in self._waiting if ticket.answer is None)
         self._changed.notify_all()

@@ -17,7 +17,7 @@ from bench.proxy import Proxy
 from commanded import CommandedActor
 from console.commands import CommandClient
 from console.errors import ConsoleError
-from links import Bench
+from links import SOON_S, Bench
 from nudge.v1 import learner_pb2 as pb
 from policy.commands import Answer, Outcome, Verb
 from policy.errors import SecurityError
@@ -207,6 +207,17 @@ def test_a_link_that_breaks_for_a_moment_delivers_what_was_pressed_meanwhile(sit
         near_actor.accept()
         assert sent.result().outcome is Outcome.DONE
     assert actor.emergency.is_pressed
+
+
+def test_who_tells_an_actor_to_leave_is_answered_before_it_does(site: Site) -> None:
+    site.bench.serve()
+    actor = site.actor()
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(site.client.send, Verb.STOP)
+        assert actor.stop.wait(SOON_S)
+        assert actor.desk.wait_delivered(SOON_S)
+        site.bench.links[-1].close()
+        assert sent.result().outcome is Outcome.DONE
 
 
 def test_experience_flows_on_where_commands_do_not(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
