@@ -110,8 +110,8 @@ class Mailbox:
             if ticket.answer is None and self._clock() > self._open_until_ns(ticket):
                 return self._answer(
                     Outcome.UNANSWERED,
-                    "it was handed over, and nothing was heard of it since: it may have been done already, and will not "
-                    "be from now on",
+                    "it was handed over, and nothing was heard of it since: it may have been done already, and will "
+                    "not be from now on",
                 )
             return ticket.answer
 

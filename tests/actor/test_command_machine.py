@@ -189,5 +189,5 @@ class CommandMachine(RuleBasedStateMachine):
         assert len(self.actor.desk._waiting) <= MOST_WAITING
 
 
-CommandMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+CommandMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestCommandMachine = CommandMachine.TestCase

@@ -67,7 +67,8 @@ class Site:
 
 
 @pytest.fixture
-def site(bench: Bench) -> Iterator[Site]:
+def site(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr("actor.command_link.LOOK_S", 0.02)
     with ExitStack() as stack:
         yield Site(bench, stack)
 
@@ -161,14 +162,14 @@ def test_a_retry_after_the_learner_was_started_anew_is_not_done_again_either(sit
 
 
 def test_what_sleeps_on_its_way_to_the_actor_is_not_done_when_it_wakes_up(site: Site) -> None:
-    site.bench.serve(command_max_age_s=0.5)
+    site.bench.serve(command_max_age_s=0.3)
     proxy = site.proxy()
     actor = site.actor(address=proxy.address)
     actor.episode(0)
     with actor.ticking(), ThreadPoolExecutor(1) as pool:
         proxy.freeze()
         sent = pool.submit(site.client.send, Verb.FAILURE, episode=0)
-        time.sleep(0.7)
+        time.sleep(0.4)
         proxy.thaw()
         assert sent.result().outcome is Outcome.TOO_LATE
     assert actor.pressed == []
@@ -177,7 +178,7 @@ def test_what_sleeps_on_its_way_to_the_actor_is_not_done_when_it_wakes_up(site: 
 def test_what_sleeps_on_its_way_to_the_learner_is_not_done_when_it_wakes_up(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.bench.serve(command_max_age_s=0.5)
+    site.bench.serve(command_max_age_s=0.3)
     proxy, actor = site.proxy(), site.actor()
     far = site.client_at(proxy.address)
 
@@ -189,7 +190,7 @@ def test_what_sleeps_on_its_way_to_the_learner_is_not_done_when_it_wakes_up(
     monkeypatch.setattr(far, "status", status_before_it_sleeps)
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(far.send, Verb.STOP)
-        time.sleep(0.7)
+        time.sleep(0.4)
         proxy.thaw()
         assert sent.result().outcome is Outcome.TOO_LATE
     assert not actor.stop.is_set()
