@@ -20,7 +20,8 @@ from teleop.takeover import Control
 LOOK_S = 0.1  # between two looks at what has changed
 REPORT_S = 1.0  # between two reports of what has not
 RETRY_S = 1.0  # after a call that failed
-LONGEST_TEXT = 500  # characters of a sentence
+LONGEST_TEXT = 300  # characters of a sentence
+MOST_ANSWERS = 8  # in a report, whose size is limited
 FIRST_MINOR = 3  # of protocol 1: the first with these calls
 
 _CONTROL = {
@@ -75,12 +76,12 @@ class CommandLink:
         last: pb.ActorState | None = None
         last_s = 0.0
         while not connection.gone(LOOK_S):
-            answers, state = self._desk.answers(), self._state()
+            answers, state = self._desk.answers()[:MOST_ANSWERS], self._state()
             due = time.monotonic() - last_s >= REPORT_S
             if not (answers or due or last is None or _differs(state, last)):
                 continue
             request = pb.ReportStateRequest(state=state)
-            request.answers.extend(pack_answer(order.request_id, answer) for order, answer in answers)
+            request.answers.extend(pack_answer(order.request_id, answer, LONGEST_TEXT) for order, answer in answers)
             asked_ns = self._desk.clock.ours_ns()
             try:
                 reply = connection.report(self._session, request)

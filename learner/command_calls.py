@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,7 @@ import grpc
 from learner.command_book import CommandBook
 from learner.lease import LeaseTable, NoLease
 from learner.quotas import PlaceQuota, RateQuota
-from learner.refusals import Refusals
+from learner.refusals import Refusals, fitting
 from learner.service_settings import ServiceSettings
 from nudge.v1 import learner_pb2 as pb
 from policy.commands import (
@@ -23,6 +24,9 @@ from policy.commands import (
     unpack_command,
 )
 
+log = logging.getLogger(__name__)
+
+URGENT_PLACES = 2
 MAX_REPORT_BYTES = 16_384  # of a state and answers; both are sentences
 
 
@@ -39,21 +43,24 @@ class CommandCalls:
     ) -> None:
         self._settings, self._book, self._leases, self._stopping = settings, book, leases, stopping
         self._refuse, self._peer_host = refusals.refuse, refusals.peer_host
-        self._commands = RateQuota(settings.commands_per_s, 1.0)
         self._reports = RateQuota(settings.reports_per_s, 1.0)
-        self._waiting = PlaceQuota(settings.max_waiting_commands, settings.max_waiting_commands)
+        # An emergency stop has places of its own, so that nothing else keeps it out.
+        self._rates = {urgent: RateQuota(settings.commands_per_s, 1.0) for urgent in (False, True)}
+        most, urgent = settings.max_waiting_commands, URGENT_PLACES
+        self._waiting = {False: PlaceQuota(most, most), True: PlaceQuota(urgent, urgent)}
 
     def command(self, request: pb.CommandRequest, context: grpc.ServicerContext) -> pb.CommandReply:
         """Pass a command on, and wait until it is known what became of it."""
-        peer = self._peer_host(context)
-        self._take(self._commands, peer, f"{self._settings.commands_per_s:g} commands", context)
+        peer, urgent = self._peer_host(context), request.verb == pb.VERB_EMERGENCY_STOP
+        self._take(self._rates[urgent], peer, f"{self._settings.commands_per_s:g} commands", context)
         try:
             command = unpack_command(request, self._book.now_ns())
         except InvalidCommand as error:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
-        if not self._waiting.take(peer):
+        waiting = self._waiting[urgent]
+        if not waiting.take(peer):
             reason = (
-                f"{self._settings.max_waiting_commands} commands wait for their answer, the most that this learner "
+                f"{waiting.places} commands wait for their answer, the most that this learner "
                 f"takes; wait for one of them"
             )
             self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
@@ -63,7 +70,11 @@ class CommandCalls:
         except InvalidCommand as error:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
         finally:
-            self._waiting.give_back(peer)
+            waiting.give_back(peer)
+        whom = "the learner" if command.verb.for_learner else repr(answer.actor_id or command.actor_id)
+        log.info(
+            "%s tells %s %s: %s", peer, whom, command.verb.words, fitting(f"{answer.outcome.words}, {answer.reason}")
+        )
         return pb.CommandReply(outcome=answer.outcome.wire_name, actor_id=answer.actor_id, reason=answer.reason)
 
     def watch(self, session: str, context: grpc.ServicerContext) -> Iterator[pb.ActorCommand]:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from policy.clock import since_boot_ns
-from policy.commands import Answer, Command, Outcome
+from policy.commands import Answer, Command, Outcome, Verb
 
 ANSWER_S = 12.0  # longest wait for what became of a command that was handed out; above the age limit of any
+MOST_URGENT = 4  # emergency stops for which there is room in a full mailbox
 MOST_HANDED = 64  # of which an answer is still taken
 
 
@@ -53,15 +54,19 @@ class Mailbox:
         self._left_ns: int | None = None  # when the last reader left
 
     def put(self, ticket: Ticket) -> None:
-        """Let a command wait, or answer it at once."""
+        """Let a command wait, or answer it at once. An emergency stop waits behind nothing."""
         with self._changed:
             self._drop_expired()
-            if len(self._waiting) >= self._length:
+            urgent = ticket.command.verb is Verb.EMERGENCY_STOP
+            if len(self._waiting) >= self._length + (MOST_URGENT if urgent else 0):
                 why = f"{len(self._waiting)} commands wait for {self.name}, the most there may be"
                 ticket.answer = self._answer(Outcome.REFUSED, why)
                 return
             ticket.mailbox = self
-            self._waiting.append(ticket)
+            if urgent:
+                self._waiting.appendleft(ticket)
+            else:
+                self._waiting.append(ticket)
             self._drop_expired()
             self._changed.notify_all()
 

@@ -17,6 +17,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from learner.admission import Admission
+from learner.command_calls import URGENT_PLACES
 from learner.mailbox import Mailbox
 from learner.peers import DoorPeers
 from learner.publisher import PolicyPublisher
@@ -69,7 +70,8 @@ class LearnerServer:
         door = None if security.tls is None else self._peers
         self._refusals = refusals = Refusals(door=door)
         self._door = ExitStack()
-        threads = settings.max_streams + settings.max_waiting_calls + settings.max_waiting_commands + SPARE_THREADS
+        threads = settings.max_streams + settings.max_waiting_calls + settings.max_waiting_commands
+        threads += URGENT_PLACES + SPARE_THREADS
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="learner-service")
         self._server = grpc.server(
             self._pool,

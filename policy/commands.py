@@ -161,9 +161,9 @@ def unpack_order(message: pb.ActorCommand) -> ActorOrder:
     return ActorOrder(verb, message.request_id, episode, message.expires_ns)
 
 
-def pack_answer(request_id: str, answer: Answer) -> pb.CommandAnswer:
-    """The message in which an actor says what became of a command."""
-    return pb.CommandAnswer(request_id=request_id, outcome=answer.outcome.wire_name, reason=answer.reason)
+def pack_answer(request_id: str, answer: Answer, longest: int) -> pb.CommandAnswer:
+    """The message in which an actor says what became of a command. longest: characters of the reason"""
+    return pb.CommandAnswer(request_id=request_id, outcome=answer.outcome.wire_name, reason=answer.reason[:longest])
 
 
 def unpack_answer(message: pb.CommandAnswer | pb.CommandReply, actor_id: str) -> Answer:

@@ -210,6 +210,18 @@ def test_a_link_that_breaks_for_a_moment_delivers_what_was_pressed_meanwhile(sit
     assert actor.emergency.is_pressed
 
 
+def test_an_emergency_stop_comes_through_where_everything_else_waits(site: Site) -> None:
+    site.bench.serve(max_waiting_commands=1, commands_per_s=1, command_max_age_s=1)
+    actor = site.actor()  # whose loop does not tick
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(site.client.send, Verb.RESUME)
+        eventually(lambda: bool(actor.desk._waiting), "it has come")
+        with pytest.raises(ConsoleError, match=r"more than 1 commands a second|1 commands wait for their answer"):
+            site.client.send(Verb.RESUME)
+        assert site.client.send(Verb.EMERGENCY_STOP).outcome is Outcome.DONE
+        assert waiting.result().outcome is Outcome.TOO_LATE
+
+
 def test_who_tells_an_actor_to_leave_is_answered_before_it_does(site: Site) -> None:
     site.bench.serve()
     actor = site.actor()

@@ -145,6 +145,14 @@ def test_a_full_queue_refuses_and_has_room_again(desk: Desk) -> None:
     assert desk.answer(desk.ask()) is None
 
 
+def test_an_emergency_stop_waits_behind_nothing(desk: Desk) -> None:
+    watched = desk.watch("bench")
+    for _ in range(3):
+        desk.ask()
+    assert desk.answer(desk.ask(Verb.EMERGENCY_STOP)) is None
+    assert taken(watched) == [Verb.EMERGENCY_STOP, Verb.PAUSE, Verb.PAUSE, Verb.PAUSE]
+
+
 def test_a_retry_is_the_same_command_and_another_one_with_its_id_is_refused(desk: Desk) -> None:
     watched = desk.watch("bench")
     first = desk.ask(request_id=A)
