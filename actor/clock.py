@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from policy.clock import since_boot_ns
+
 # 11 minutes at 30 Hz, 33 at 10 Hz; 160 KB for each name.
 EXACT_COUNT = 20_000
 
@@ -93,24 +95,19 @@ class GapWatch:
 
     def __init__(self, longest_s: float) -> None:
         self._longest_s = longest_s
-        self._last_s = _seconds_since_boot()
+        self._last_s = since_boot_ns() / 1e9
         self.gaps = 0
 
     def start(self) -> None:
         """The time until the next look counts from now."""
-        self._last_s = _seconds_since_boot()
+        self._last_s = since_boot_ns() / 1e9
 
     def slept(self) -> bool:
         """True, and counted, when the last look is longer ago than the longest gap allowed."""
-        last_s, self._last_s = self._last_s, _seconds_since_boot()
+        last_s, self._last_s = self._last_s, since_boot_ns() / 1e9
         slept = self._last_s - last_s > self._longest_s
         self.gaps += slept
         return slept
-
-
-def _seconds_since_boot() -> float:
-    """Never steps back, whatever becomes of the wall clock."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Stopwatch:

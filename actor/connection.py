@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import grpc
@@ -41,15 +42,28 @@ class Connection:
         """Shake hands; raise `SecurityError` when keys or token are not those that the learner wants, `grpc.RpcError`
         for all else, or `grpc.FutureCancelledError` after `cancel`.
         """
-        call = self._stub.Hello.future(request, timeout=self._settings.call_timeout_s, metadata=self._metadata)
-        self._register(call)
-        try:
-            return call.result()
-        except grpc.RpcError as error:
-            refused = None if self._cancelled.is_set() else why_refused(error, self._settings)
-            if refused is not None:
-                raise refused from error
-            raise
+        timeout_s = self._settings.call_timeout_s
+        return self._judged(self._stub.Hello.future(request, timeout=timeout_s, metadata=self._metadata))
+
+    def status(self) -> pb.StatusReply:
+        """Where the run stands; raises as `hello` does."""
+        timeout_s = self._settings.call_timeout_s
+        return self._judged(self._stub.Status.future(pb.StatusRequest(), timeout=timeout_s, metadata=self._metadata))
+
+    def command(self, request: pb.CommandRequest, timeout_s: float) -> pb.CommandReply:
+        """Tell an actor or the learner something; raises as `hello` does."""
+        return self._judged(self._stub.Command.future(request, timeout=timeout_s, metadata=self._metadata))
+
+    def report(self, session: str, request: pb.ReportStateRequest) -> pb.ReportStateReply:
+        """Say at what the actor is; raise `grpc.RpcError`, or `grpc.FutureCancelledError` after `cancel`."""
+        timeout_s, metadata = self._settings.call_timeout_s, self._of(session)
+        return self._answer(self._stub.ReportState.future(request, timeout=timeout_s, metadata=metadata))
+
+    def commands(self, session: str) -> Iterator[pb.ActorCommand]:
+        """What people tell the actor; raise `grpc.RpcError` when that breaks."""
+        watch = self._stub.WatchCommands(pb.WatchCommandsRequest(), metadata=self._of(session))
+        with self._registered(watch):
+            yield from watch
 
     def run(
         self,
@@ -58,21 +72,23 @@ class Connection:
         on_ack: Callable[[pb.Ack], None],
         known_version: int,
         on_snapshot: Callable[[int, bytes], None],
+        beside: Sequence[Callable[[], None]] = (),
     ) -> None:
         """Send steps and take acknowledgements and snapshots until the connection breaks.
 
         outgoing: the steps to send; it ends soon after the given event is set
+        beside: what else goes on meanwhile, each in a thread of its own, until the connection is `gone`; raises nothing
         Raise `grpc.RpcError` of the call that broke first, or `SnapshotError`.
         """
-        steps = self._stub.StreamExperience(
-            outgoing(self._cancelled), metadata=(*self._metadata, (SESSION_METADATA, session))
-        )
+        steps = self._stub.StreamExperience(outgoing(self._cancelled), metadata=self._of(session))
         self._register(steps)
         broken: list[grpc.RpcError | SnapshotError] = []
         watcher = threading.Thread(
             target=self._watch, args=(known_version, on_snapshot, broken), daemon=True, name="link-policy"
         )
-        watcher.start()
+        threads = [watcher, *(threading.Thread(target=part, daemon=True, name="link-beside") for part in beside)]
+        for thread in threads:
+            thread.start()
         try:
             for ack in steps:
                 on_ack(ack)
@@ -81,7 +97,8 @@ class Connection:
                 raise
         finally:
             self.cancel()
-            watcher.join()
+            for thread in threads:
+                thread.join()
         if broken:
             raise broken[0]
 
@@ -97,6 +114,38 @@ class Connection:
         """Give the channel back."""
         self.cancel()
         self._channel.close()
+
+    def gone(self, timeout_s: float) -> bool:
+        """Wait `timeout_s`; True, at once, when the connection has ended."""
+        return self._cancelled.wait(timeout_s)
+
+    def _of(self, session: str) -> tuple[tuple[str, str], ...]:
+        """The metadata of an actor's call."""
+        return *self._metadata, (SESSION_METADATA, session)
+
+    def _judged[T](self, call: grpc.CallFuture[T]) -> T:
+        """The answer to one who is not known to fit the learner yet."""
+        try:
+            return self._answer(call)
+        except grpc.RpcError as error:
+            refused = None if self._cancelled.is_set() else why_refused(error, self._settings)
+            if refused is not None:
+                raise refused from error
+            raise
+
+    def _answer[T](self, call: grpc.CallFuture[T]) -> T:
+        with self._registered(call):
+            return call.result()
+
+    @contextmanager
+    def _registered(self, call: _Call) -> Iterator[None]:
+        """A call that `cancel` ends, for as long as this lasts."""
+        self._register(call)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls = [each for each in self._calls if each is not call]
 
     def _register(self, call: _Call) -> None:
         with self._lock:

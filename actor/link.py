@@ -14,6 +14,8 @@ from typing import Self
 
 import grpc
 
+from actor.command_desk import CommandDesk
+from actor.command_link import CommandLink, knows_commands
 from actor.connection import Connection
 from actor.ledger import Ledger
 from actor.link_settings import LinkSettings
@@ -78,6 +80,7 @@ class LearnerLink:
         self._ledger = Ledger(settings, spool)
         self._writer = SpoolWriter(spool, self._ledger)
         self._policies = PolicyInbox()
+        self._commands: CommandLink | None = None
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._closing = False
@@ -126,6 +129,10 @@ class LearnerLink:
         A `NudgeError` of it is one of the link: whoever uses the link next gets it.
         """
         self._policies.prepare_with(prepare)
+
+    def attend(self, desk: CommandDesk) -> None:
+        """Bring to this desk what people tell the actor, and report at what it is. To be called before `open`."""
+        self._commands = CommandLink(desk, self._ledger.state, self.session)
 
     @property
     def pause(self) -> Pause | None:
@@ -235,12 +242,25 @@ class LearnerLink:
             welcome = self._greet(connection)
             ledger.greeted(welcome)
             known_version = self._policies.known_version(welcome.policy_version)
-            connection.run(self.session, ledger.outgoing, ledger.acknowledged, known_version, self._receive)
+            connection.run(
+                self.session,
+                ledger.outgoing,
+                ledger.acknowledged,
+                known_version,
+                self._receive,
+                self._beside(connection, welcome),
+            )
             return ledger.broken(LinkError("the learner ended the stream"))
         except (grpc.RpcError, grpc.FutureCancelledError, NudgeError) as error:
             return ledger.broken(error)
         finally:
             connection.close()
+
+    def _beside(self, connection: Connection, welcome: Welcome) -> tuple[Callable[[], None], ...]:
+        """What goes on beside steps and policies."""
+        if self._commands is None:
+            return ()
+        return self._commands.begin(connection, learner_knows=welcome.takes_reports)
 
     def _receive(self, version: int, data: bytes) -> None:
         try:
@@ -259,4 +279,11 @@ class LearnerLink:
             )
         )
         durable = unpack_step_id(reply.last_durable) if reply.HasField("last_durable") else None
-        return Welcome(reply.run_id, reply.policy_version, reply.policy_spec_json, durable, reply.shared_demonstrations)
+        return Welcome(
+            reply.run_id,
+            reply.policy_version,
+            reply.policy_spec_json,
+            durable,
+            reply.shared_demonstrations,
+            knows_commands(reply.protocol_version),
+        )

@@ -82,13 +82,18 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The learner's answer to our Hello. shared_demonstrations: successful ones that it has from demo sets"""
+    """The learner's answer to our Hello.
+
+    shared_demonstrations: successful ones that it has from demo sets
+    takes_reports: whether it knows of commands and reports: since protocol 1.3
+    """
 
     run_id: str
     policy_version: int
     policy_spec_json: str
     last_durable: StepId | None
     shared_demonstrations: int = 0
+    takes_reports: bool = False
 
 
 def reason_of(error: Exception) -> tuple[grpc.StatusCode | None, str]:

@@ -113,6 +113,7 @@ class ControlLoop:
     def _run_episode(
         self, index: int, demonstrating: bool, observation: Observation, stop: threading.Event
     ) -> EpisodeOutcome:
+        self._onlooker.episode_began(index, demonstrating=demonstrating)
         self._operator.begin_episode(demonstrating=demonstrating)
         log = EpisodeLog(self._contract, index, demonstrating=demonstrating)
         self._control = None

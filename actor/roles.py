@@ -66,6 +66,10 @@ class Link(Protocol):
 class Onlooker(Protocol):
     """Who is told what happens, in the loop's thread between two episodes."""
 
+    def episode_began(self, episode: int, *, demonstrating: bool) -> None:
+        """An episode begins; told right before its first tick, so it must not take long."""
+        ...
+
     def episode_ended(self, outcome: EpisodeOutcome) -> None:
         """An episode is over."""
         ...

@@ -106,8 +106,11 @@ class ChaosEnv:
 class Nobody:
     """Listens to what the loop tells, and writes nothing down: the journal has all that counts."""
 
-    def episode_ended(self, outcome: object) -> None:
+    def episode_began(self, episode: int, *, demonstrating: bool) -> None:
         """Stands for `actor.roles.Onlooker`, like the following."""
+
+    def episode_ended(self, outcome: object) -> None:
+        """Its steps say what it was."""
 
     def arm_faulty(self, fault: object) -> None:
         """It has none."""

@@ -6,6 +6,7 @@ import threading
 
 from rich.console import Console
 
+from actor.command_desk import CommandDesk
 from actor.inference import Policy
 from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from console.control import is_person, prepare_to_drive, run_loop
@@ -20,6 +21,8 @@ from policy.encoder import load_encoder
 from policy.network import PolicySpec
 from robot.safety.emergency import EmergencyStop
 
+LAST_ANSWERS_S = 2.0
+
 
 def main(argv: list[str]) -> int:
     """Drive the arm until the step budget is spent, or until someone says stop."""
@@ -31,23 +34,27 @@ def main(argv: list[str]) -> int:
 def drive(settings: Settings, console: Console) -> None:
     """Connect, demonstrate, train; parks the arm and keeps every step on every way out.
 
-    Ctrl+C ends the episode and parks; a second one lets go of the arm at once. Goes on where the run folder's spool
-    stands: with its session, its step budget and its demonstrations. What the learner has from demo sets is not
-    demonstrated again.
+    Ctrl+C ends the episode and parks; a second one lets go of the arm at once. What people tell from elsewhere
+    (`console.commands`) counts as if they pressed keys here. Goes on where the run folder's spool stands: with its
+    session, its step budget and its demonstrations. What the learner has from demo sets is not demonstrated again.
     """
     stop, emergency = prepare_to_drive(settings)
+    desk = CommandDesk(stop, emergency, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
     with (
         asked_niceness(settings.loop, console),
         Spool(settings.folder / SPOOL_FILE, settings.contract, settings.link) as spool,
     ):
         console.print(f"spool {spool.describe()}", highlight=False)
         link = LearnerLink(settings.link, settings.contract, spool)
+        link.attend(desk)
         try:
-            _drive(settings, console, link, stop, emergency)
+            _drive(settings, console, link, stop, emergency, desk)
             _deliver(settings, console, link)
         except OpeningStopped as stopped:
             console.print(str(stopped), highlight=False, markup=False)
         finally:
+            if link.state.status is LinkStatus.CONNECTED:
+                desk.wait_delivered(LAST_ANSWERS_S)  # whoever told this actor to leave is to know that it does
             link.close()
             if link.unacknowledged:
                 console.print(
@@ -59,7 +66,12 @@ def drive(settings: Settings, console: Console) -> None:
 
 
 def _drive(
-    settings: Settings, console: Console, link: LearnerLink, stop: threading.Event, emergency: EmergencyStop
+    settings: Settings,
+    console: Console,
+    link: LearnerLink,
+    stop: threading.Event,
+    emergency: EmergencyStop,
+    desk: CommandDesk,
 ) -> None:
     welcome = link.open(stop)
     console.print(f"connected to run {welcome.run_id!r} at {settings.link.address}, session {link.session[:8]}")
@@ -75,7 +87,15 @@ def _drive(
     settings = settings.model_copy(update={"loop": loop})
     with LinkLines(link, console):
         run_loop(
-            settings, console, link, policy, Teller(console, person=is_person(settings)), reference, stop, emergency
+            settings,
+            console,
+            link,
+            policy,
+            Teller(console, person=is_person(settings)),
+            reference,
+            stop,
+            emergency,
+            desk=desk,
         )
 
 

@@ -12,7 +12,9 @@ import torch
 from rich.console import Console
 
 from actor.camera_watch import CameraWatch
+from actor.command_desk import CommandDesk
 from actor.loop import ControlLoop
+from actor.onlookers import Onlookers
 from actor.roles import ActingPolicy, Link
 from actor.settings import start_seed
 from console.arm import opened_arm
@@ -64,16 +66,18 @@ def run_loop(
     emergency: EmergencyStop,
     *,
     countdown_s: float = 0.0,
+    desk: CommandDesk | None = None,
 ) -> None:
     """Open arm and devices, rehearse where that is due, and drive until the loop's settings or `stop` end it.
 
     teller: entered once the loop begins; reference: folder of how the demonstrations looked
     countdown_s: before each demonstration of an operator that begins by itself
+    desk: what people tell from elsewhere; None where nobody can
     """
     seed = start_seed(settings.seed, link.progress.next_episode)
     rehearsing = is_person(settings) and settings.teleop.rehearsal and link.progress.env_steps == 0
     with (
-        opened_operator(settings, seed, emergency, console) as operator,
+        opened_operator(settings, seed, emergency, console, desk) as operator,
         opened_arm(settings, seed, emergency) as env,
     ):
         if rehearsing and not rehearse(env, operator, settings.contract, console, stop):
@@ -90,7 +94,7 @@ def run_loop(
                 CountedDown(operator, countdown_s) if countdown_s else operator,
                 settings.seed,
                 CameraWatch(reference, settings.contract, settings.arm.drift),
-                teller,
+                teller if desk is None else Onlookers(desk.board, teller),
             )
             # A collection of all that is loaded takes 0.15 s, in some tick; what is here now stays anyway.
             gc.collect()

@@ -74,7 +74,10 @@ def serve(settings: Settings, console: Console) -> None:
             )
 
         spec_json = trainer.spec.model_dump_json()
-        server = LearnerServer(settings.service, settings.contract, settings.run, store, publisher, spec_json, status)
+        training = trainer.desk.mailbox
+        server = LearnerServer(
+            settings.service, settings.contract, settings.run, store, publisher, spec_json, status, training
+        )
         address = f"{settings.service.host}:{server.start()}"
         write_atomically(folder / READY_FILE, json.dumps({"address": address}).encode())
         console.print(f"listening on {address}, run {settings.run!r}, {store.counts().env_steps} steps in store")

@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "learner": Verb("start the learner: the service that stores experience and trains", "console.learner"),
     "actor": Verb("start the actor: the control loop of one arm", "console.actor"),
     "dashboard": Verb("a run in the browser, while it learns and afterwards", "console.dashboard.main"),
+    "tell": Verb("tell an actor or the learner something: pause, success, stop, checkpoint", "console.tell"),
     "record": Verb("record demonstrations without a learner, check them, make a demo set", "console.record"),
     "demos": Verb("list demo sets, show one, check demonstrations, make a set of them", "console.demos"),
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),

@@ -7,9 +7,12 @@ from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 
+from actor.command_desk import CommandDesk
+from actor.commanded import CommandedOperator
 from console.errors import ConsoleError
 from console.settings import Settings
 from robot.safety.emergency import EmergencyStop
+from teleop.attended import AttendedProgram
 from teleop.device import TeleopDevice
 from teleop.events import EventLatch
 from teleop.keyboard.device import Keyboard
@@ -21,27 +24,34 @@ from teleop.takeover import Operator
 
 
 @contextmanager
-def opened_operator(settings: Settings, seed: int, emergency: EmergencyStop, console: Console) -> Iterator[Operator]:
+def opened_operator(
+    settings: Settings, seed: int, emergency: EmergencyStop, console: Console, desk: CommandDesk | None = None
+) -> Iterator[Operator]:
     """The operator, with the devices open while this lasts. Raises `TeleopError` for one that is not there.
 
     emergency: what their keys for it press; console: is told which key does what
+    desk: brings what people tell from elsewhere, whom the operator then heeds as well
     """
+    latch = EventLatch(emergency.press, emergency.reset)
+    with ExitStack() as stack:
+        operator = _operator(settings, seed, latch, stack, console)
+        yield operator if desk is None else CommandedOperator(operator, latch, desk)
+
+
+def _operator(settings: Settings, seed: int, latch: EventLatch, stack: ExitStack, console: Console) -> Operator:
     teleop = settings.teleop
     if teleop.device == "scripted":
         _require_truth(settings)
-        yield ScriptedOperator(settings.contract, settings.operator, seed)
-        return
-    latch = EventLatch(emergency.press, emergency.reset)
-    with ExitStack() as stack:
-        device: TeleopDevice
-        keyboard: Keyboard | None
-        if teleop.device == "keyboard":
-            keyboard = device = _keyboard(settings, latch, stack, console, drives=True)
-        else:
-            keyboard = _keyboard(settings, latch, stack, console, drives=False) if teleop.keys else None
-            device = stack.enter_context(_hand_device(settings, latch))
-        person = PersonAtDevice(device, latch, teleop)
-        yield person if keyboard is None else ShownOperator(person, keyboard)
+        return AttendedProgram(ScriptedOperator(settings.contract, settings.operator, seed), latch)
+    device: TeleopDevice
+    keyboard: Keyboard | None
+    if teleop.device == "keyboard":
+        keyboard = device = _keyboard(settings, latch, stack, console, drives=True)
+    else:
+        keyboard = _keyboard(settings, latch, stack, console, drives=False) if teleop.keys else None
+        device = stack.enter_context(_hand_device(settings, latch))
+    person = PersonAtDevice(device, latch, teleop)
+    return person if keyboard is None else ShownOperator(person, keyboard)
 
 
 def _hand_device(settings: Settings, latch: EventLatch) -> TeleopDevice:

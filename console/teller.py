@@ -37,6 +37,9 @@ class Teller:
         if self._last_line is not None:
             self._last_line.stop()
 
+    def episode_began(self, episode: int, *, demonstrating: bool) -> None:
+        """Nothing: who is in control says it."""
+
     def episode_ended(self, outcome: EpisodeOutcome) -> None:
         """One line."""
         kind = "demonstration" if outcome.demonstration else "episode"

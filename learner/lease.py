@@ -76,13 +76,21 @@ class LeaseTable:
         with self._lock:
             lease = self._of_session(session)
             if lease is None:
-                raise NoLease(f"session {session[:8]!r}: it holds no lease here; say Hello first, also after a restart")
+                raise _no_lease(session)
             older, lease.stream = lease.stream, StreamLease(session, end)
             opened = lease.stream
         if older is not None:
             older.replaced = True
             older.end()
         return opened
+
+    def actor_of(self, session: str) -> str:
+        """The actor id whose lease a session holds; raise `NoLease` when it holds none."""
+        with self._lock:
+            for actor_id, lease in self._by_actor.items():
+                if hmac.compare_digest(lease.session.encode(), session.encode()):
+                    return actor_id
+        raise _no_lease(session)
 
     def close_stream(self, stream: StreamLease) -> None:
         """A stream is gone; its lease stays with the session for `lease_s`."""
@@ -122,3 +130,7 @@ class LeaseTable:
                 f"one and wait {self._lease_s:g} s, or raise service.max_actors"
             )
         self._by_actor = kept
+
+
+def _no_lease(session: str) -> NoLease:
+    return NoLease(f"session {session[:8]!r}: it holds no lease here; say Hello first, also after a restart")

@@ -17,6 +17,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from learner.admission import Admission
+from learner.command_calls import URGENT_PLACES
+from learner.mailbox import Mailbox
 from learner.peers import DoorPeers
 from learner.publisher import PolicyPublisher
 from learner.refusals import Refusals
@@ -45,6 +47,7 @@ class LearnerServer:
 
     policy_spec_json: the architecture that actors build their network from
     status: where the run stands; called for every acknowledgement, so it must be cheap and safe in any thread
+    training: where commands for the trainer go; None where nothing is trained
     Raise `SecurityError` for key files that are missing or unfit, `ServiceError` for limits below what a step needs.
     """
 
@@ -57,6 +60,7 @@ class LearnerServer:
         publisher: PolicyPublisher,
         policy_spec_json: str,
         status: Callable[[], pb.StatusReply],
+        training: Mailbox | None = None,
     ) -> None:
         _require_room_for_messages(settings, contract)
         self._settings = settings
@@ -66,7 +70,8 @@ class LearnerServer:
         door = None if security.tls is None else self._peers
         self._refusals = refusals = Refusals(door=door)
         self._door = ExitStack()
-        threads = settings.max_streams + settings.max_waiting_calls + SPARE_THREADS
+        threads = settings.max_streams + settings.max_waiting_calls + settings.max_waiting_commands
+        threads += URGENT_PLACES + SPARE_THREADS
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="learner-service")
         self._server = grpc.server(
             self._pool,
@@ -75,7 +80,7 @@ class LearnerServer:
             maximum_concurrent_rpcs=4 * threads,
         )
         self._servicer = LearnerServicer(
-            settings, contract, run_id, store, publisher, policy_spec_json, status, refusals
+            settings, contract, run_id, store, publisher, policy_spec_json, status, refusals, training
         )
         self._health = _Health()
         pb_grpc.add_LearnerServicer_to_server(self._servicer, self._server)

@@ -25,11 +25,21 @@ class ServiceSettings(Frozen):
     max_connections: int = Field(default=128, ge=1, description="Open TCP connections.")
     handshake_timeout_s: float = Field(default=10.0, gt=0, description="Time for TLS and the HTTP/2 preface [s].")
     idle_connection_s: float = Field(default=60.0, gt=0, description="A connection without a call is closed then [s].")
-    max_streams: int = Field(default=32, ge=2, description="Open streams at a time; an actor has two.")
-    max_streams_per_peer: int = Field(default=16, ge=2, description="Open streams from one address.")
+    max_streams: int = Field(default=48, ge=2, description="Open streams at a time; an actor has three.")
+    max_streams_per_peer: int = Field(default=24, ge=2, description="Open streams from one address.")
     max_waiting_calls: int = Field(default=8, ge=2, description="Calls that have begun and not sent their request.")
     request_timeout_s: float = Field(default=5.0, gt=0, description="Time in which a call must send its request [s].")
     status_calls_per_s: float = Field(default=50.0, gt=0, description="Status calls from one address [1/s].")
+    command_max_age_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=10,
+        description="A command that nobody could heed for so long is dropped, and says so [s].",
+    )
+    command_queue: int = Field(default=8, ge=1, description="Commands that wait for one actor to take them.")
+    commands_per_s: float = Field(default=10.0, gt=0, description="Commands from one address [1/s].")
+    max_waiting_commands: int = Field(default=8, ge=1, description="Calls that wait to be told what became of theirs.")
+    reports_per_s: float = Field(default=200.0, gt=0, description="Reports of actors from one address [1/s].")
     wrong_tokens_per_minute: float = Field(default=10.0, gt=0, description="Calls that are told why [1/min].")
     max_unfinished_episodes: int = Field(
         default=1000, ge=1, description="Episodes of one session without an end; a killed actor leaves one."

@@ -1,4 +1,4 @@
-"""What the learner does on each of its four calls: handshake, experience in, policies out, status.
+"""What the learner does on each of its calls: handshake, experience in, policies out, status, commands.
 
 A client can end its own stream with a bad message, never the service: every refusal has a status code and a reason.
 """
@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 
 import grpc
 
+from learner.command_book import CommandBook
+from learner.command_calls import CommandCalls
 from learner.handshake import HelloInvalid, check_hello
 from learner.inbox import Inbox
 from learner.lease import LeaseHeld, LeaseTable, NoLease, TooManyActors
+from learner.mailbox import Mailbox
 from learner.publisher import PolicyPublisher, Published
 from learner.quotas import PlaceQuota, RateQuota
 from learner.refusals import Refusals
@@ -30,10 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class LearnerServicer(pb_grpc.LearnerServicer):
-    """The four calls. gRPC runs each in a thread of the server's pool.
+    """All calls. gRPC runs each in a thread of the server's pool.
 
     policy_spec_json: the architecture that actors build their network from
     status: where the run stands; called for every acknowledgement, so it must be cheap and safe in any thread
+    training: where commands for the trainer go; None where nothing is trained
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         policy_spec_json: str,
         status: Callable[[], pb.StatusReply],
         refusals: Refusals,
+        training: Mailbox | None = None,
     ) -> None:
         self._settings = settings
         self._contract = contract
@@ -59,6 +64,8 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         self._streams = PlaceQuota(settings.max_streams, settings.max_streams_per_peer)
         self._status_calls = RateQuota(settings.status_calls_per_s, 1.0)
         self._stopping = threading.Event()
+        book = CommandBook(settings, training)
+        self._commands = CommandCalls(settings, book, self._leases, refusals, self._stopping)
         self._last_step_s: float | None = None  # monotonic
 
     def stop(self) -> None:
@@ -95,7 +102,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         self, request_iterator: Iterator[pb.Step], context: grpc.ServicerContext
     ) -> Iterator[pb.Ack]:
         """Store steps, acknowledge what is durable."""
-        session = str(dict(context.invocation_metadata()).get(SESSION_METADATA, ""))
+        session = _session(context)
         inbox = Inbox(self._settings.inbox_bytes)
         self._take_stream(context)
         try:
@@ -144,7 +151,30 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         reply = pb.StatusReply()
         reply.CopyFrom(self._status())
         reply.last_step_age_s = -1.0 if self._last_step_s is None else time.monotonic() - self._last_step_s
+        self._commands.add_to(reply)
         return reply
+
+    def Command(  # noqa: N802
+        self, request: pb.CommandRequest, context: grpc.ServicerContext
+    ) -> pb.CommandReply:
+        """A person tells something."""
+        return self._commands.command(request, context)
+
+    def WatchCommands(  # noqa: N802
+        self,
+        request: pb.WatchCommandsRequest,  # noqa: ARG002  # gRPC passes both
+        context: grpc.ServicerContext,
+    ) -> Iterator[pb.ActorCommand]:
+        """Send an actor what people tell it."""
+        self._take_stream(context)
+        yield from self._commands.watch(_session(context), context)
+        self._abort_if_stopping(context)
+
+    def ReportState(  # noqa: N802
+        self, request: pb.ReportStateRequest, context: grpc.ServicerContext
+    ) -> pb.ReportStateReply:
+        """Remember at what an actor is."""
+        return self._commands.report(_session(context), request, context)
 
     def _store_and_acknowledge(self, session: str, inbox: Inbox, context: grpc.ServicerContext) -> Iterator[pb.Ack]:
         """Group commit: whatever waits goes into one transaction, then one acknowledgement follows."""
@@ -216,6 +246,10 @@ class LearnerServicer(pb_grpc.LearnerServicer):
     def _abort_if_stopping(self, context: grpc.ServicerContext) -> None:
         if self._stopping.is_set():
             context.abort(grpc.StatusCode.UNAVAILABLE, "the learner is stopping")
+
+
+def _session(context: grpc.ServicerContext) -> str:
+    return str(dict(context.invocation_metadata()).get(SESSION_METADATA, ""))
 
 
 def _chunks(snapshot: Published, chunk_bytes: int) -> Iterator[pb.PolicyChunk]:

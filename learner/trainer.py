@@ -31,6 +31,7 @@ from learner.sac import Sac
 from learner.settings import LearnerSettings
 from learner.threads import ThreadChoice, arithmetic
 from learner.trainer_status import Phase, TrainerStatus
+from learner.training_desk import TrainingDesk
 from policy.contract import Contract
 from policy.encoder import Encoder
 from policy.features import FeatureReduction, Featurizer
@@ -71,7 +72,10 @@ class _Run:
 
 
 class Trainer:
-    """One run's training. `run` is for one thread; `status` may be called from any other, and never waits."""
+    """One run's training. `run` is for one thread; `status` may be called from any other, and never waits.
+
+    desk: what people tell the trainer
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Trainer:
         self.settings = settings
         self.spec: PolicySpec = make_spec(contract, encoder, settings.features.reduced_channels, settings.network)
         self.run_folder = run_folder
+        self.desk = TrainingDesk()
         self._seed = seed
         self._contract = contract
         self._store = store
@@ -108,7 +113,7 @@ class Trainer:
         """Where the run stands now."""
         env_steps, updates = self._env_steps, self._updates
         return TrainerStatus(
-            phase=self._when_there_is_room.waiting or self._phase,
+            phase=self._when_there_is_room.waiting or self._phase_or_pause(),
             env_steps=env_steps,
             updates=updates,
             effective_utd=self._ratio.effective(env_steps, updates),
@@ -117,6 +122,9 @@ class Trainer:
             policy_version=self._policy_version,
             metrics=self._metrics,
         )
+
+    def _phase_or_pause(self) -> Phase:
+        return "training is paused" if self.desk.held and self._phase == "training" else self._phase
 
     def run(self, stop: threading.Event) -> None:
         """Train until `stop`. Ends with a checkpoint; raises what went wrong, in this thread or in the encoding one.
@@ -131,7 +139,8 @@ class Trainer:
                 threads = stack.enter_context(arithmetic(self.settings))
                 run = self._prepare(stack, threads, stop)
                 try:
-                    self._train(run, stop)
+                    with self.desk.open():
+                        self._train(run, stop)
                 finally:
                     self._when_there_is_room(stop, run.replay.save)
                 if run.sac.updates % self.settings.trainer.log_every_updates:
@@ -205,12 +214,12 @@ class Trainer:
         settings = self.settings.trainer
         backlog = run.ingest.env_steps
         while run.replay.steps < backlog and not stop.is_set():  # else the first demos would be learned by heart
-            self._take(run, WAIT_S)
+            self._heed_and_take(run, WAIT_S)
         self._phase = "training"
         if run.sac.updates > 0 or settings.online_steps_before_training > 0:
             self._publish(run)  # who resumes, or needs online steps first, must give the actor something to act with
         while not stop.is_set() and not self._enough_online(run):
-            self._take(run, WAIT_S)
+            self._heed_and_take(run, WAIT_S)
         self._warming_up = False
         self._logged = self._env_steps, run.sac.updates
         window_start, window_updates = time.monotonic(), run.sac.updates
@@ -218,8 +227,8 @@ class Trainer:
             owes = self._ratio.owed(run.replay.steps, run.sac.updates) >= 1
             if not owes and self._policy_version == 0:
                 self._publish(run)
-            self._take(run, 0.0 if owes else WAIT_S)
-            if owes:
+            self._heed_and_take(run, 0.0 if owes and not self.desk.held else WAIT_S)
+            if owes and not self.desk.held:
                 self._update(run)
             elapsed_s = time.monotonic() - window_start
             if elapsed_s >= 2.0:
@@ -228,6 +237,11 @@ class Trainer:
 
     def _enough_online(self, run: _Run) -> bool:
         return run.replay.online_transitions >= self.settings.trainer.online_steps_before_training
+
+    def _heed_and_take(self, run: _Run, timeout_s: float) -> None:
+        """What people told, then what the actors did."""
+        self.desk.heed(lambda: self._checkpoint(run))
+        self._take(run, timeout_s)
 
     def _take(self, run: _Run, timeout_s: float) -> None:
         """Move encoded steps into replay; wait up to `timeout_s` for the first."""
@@ -294,12 +308,12 @@ class Trainer:
             kept = self._save(run, self.run_folder / DIVERGED, keep=1, snapshot=None)
             raise_diverged(bad, run.sac.updates, self._metrics, kept, self._checkpoints)
 
-    def _checkpoint(self, run: _Run) -> None:
+    def _checkpoint(self, run: _Run) -> Path:
         self._guard(run)
         self._when_there_is_room(run.stop, run.replay.save)
         self._when_there_is_room(run.stop, self._reserve_versions, self._policy_version)
         snapshot = pack_snapshot(run.sac.policy, run.reduction, run.sac.updates)
-        self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept, snapshot)
+        return self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept, snapshot)
 
     def _save(self, run: _Run, root: Path, keep: int, snapshot: bytes | None) -> Path:
         return self._when_there_is_room(

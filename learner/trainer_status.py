@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["waiting for demonstrations", "preparing features", "training", "stopped"]
+Phase = Literal["waiting for demonstrations", "preparing features", "training", "training is paused", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)

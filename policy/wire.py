@@ -20,7 +20,7 @@ from policy.contract import Contract
 from policy.errors import InvalidExperience
 from policy.experience import Observation, Source, Step, StepId, check_step
 
-PROTOCOL_VERSION = "1.2"  # major.minor; another major version is refused
+PROTOCOL_VERSION = "1.3"  # major.minor; another major version is refused
 SESSION_METADATA = "nudge-session"
 TOKEN_METADATA = "nudge-token"
 MAX_CHUNK_BYTES = 512 * 1024  # of a policy snapshot

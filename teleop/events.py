@@ -17,14 +17,17 @@ class TeleopEvent(Enum):
     SUCCESS = "success"
     FAILURE = "failure"
     RERECORD = "re-record"
-    PAUSE = "pause"
+    PAUSE = "pause"  # and, pressed again, go on
+    PAUSE_AFAR = "pause, told from elsewhere"  # never goes on
+    RESUME_AFAR = "go on, told from elsewhere"  # ends no pause that was pressed at the arm
     EMERGENCY_STOP = "emergency stop"
 
 
 class EventLatch:
     """Pressed from any thread, emptied by the tick: each event is handed out exactly once, in the order of presses.
 
-    An emergency stop waits for no tick: it is told at once to whoever stops the arm. The next `PAUSE` ends it.
+    An emergency stop waits for no tick: it is told at once to whoever stops the arm. The next `PAUSE` ends it,
+    which only a person at the arm can press.
     """
 
     def __init__(self, stop: Callable[[str], None], go_on: Callable[[], bool] = lambda: False) -> None:

@@ -6,15 +6,11 @@ import math
 
 from teleop.device import HandReading, TeleopDevice
 from teleop.events import EventLatch, TeleopEvent
+from teleop.pause import PauseSwitch
 from teleop.settings import TeleopSettings
-from teleop.takeover import Control, Decision, OperatorView, TakeoverMachine, Verdict
+from teleop.takeover import VERDICTS, Control, Decision, OperatorView, TakeoverMachine
 
 _CONTROL = frozenset({TeleopEvent.TAKE_OVER, TeleopEvent.RELEASE, TeleopEvent.TOGGLE, TeleopEvent.REST})
-_VERDICTS = {
-    TeleopEvent.SUCCESS: Verdict.SUCCESS,
-    TeleopEvent.FAILURE: Verdict.FAILURE,
-    TeleopEvent.RERECORD: Verdict.RERECORD,
-}
 
 
 class PersonAtDevice:
@@ -23,12 +19,13 @@ class PersonAtDevice:
     def __init__(self, device: TeleopDevice, latch: EventLatch, settings: TeleopSettings) -> None:
         self._device, self._latch, self._settings = device, latch, settings
         self._machine = TakeoverMachine()
-        self._paused = self._may_begin = self._demonstrating = False
+        self._pause = PauseSwitch()
+        self._may_begin = self._demonstrating = False
 
     @property
     def paused(self) -> bool:
-        """Whether the arm is to hold still until `PAUSE` is pressed again."""
-        return self._paused
+        """Whether the arm is to hold still until further notice."""
+        return self._pause.on
 
     @property
     def control(self) -> Control:
@@ -38,10 +35,10 @@ class PersonAtDevice:
     def awaits(self, view: OperatorView, /, *, demonstrating: bool) -> str:
         """What the person must press before an episode may begin; empty when it may."""
         for event in self._latch.take():
-            self._toggle_pause(event)
+            self._pause.heed(event)
             # Who lets go of a button that was held down at the end of an episode begins no other one.
             self._may_begin |= event in (TeleopEvent.TAKE_OVER, TeleopEvent.TOGGLE)
-        if self._may_begin and not self._paused:
+        if self._may_begin and not self._pause.on:
             return ""
         self._machine.end()
         hand = self._device.read(view)
@@ -49,8 +46,8 @@ class PersonAtDevice:
         self._device.follow(self._machine.tick((), ready=False, settled=hand.settled, fresh=fresh), view)
         if not fresh:
             return f"{self._device.name}: it does not answer; check its cable, radio or battery"
-        if self._paused:
-            return f"paused: `{TeleopEvent.PAUSE.value}` goes on"
+        if self._pause.on:
+            return self._pause.wish
         if demonstrating:
             return f"demonstration: `{TeleopEvent.TAKE_OVER.value}` with the {self._device.name} begins it"
         return ""
@@ -64,8 +61,8 @@ class PersonAtDevice:
         """Heed what was pressed since the last tick, and ask the device for its motion."""
         events = self._latch.take()
         for event in events:
-            self._toggle_pause(event)
-        verdicts = [_VERDICTS[event] for event in events if event in _VERDICTS]
+            self._pause.heed(event)
+        verdicts = [VERDICTS[event] for event in events if event in VERDICTS]
         hand = self._device.read(view)
         before = self._machine.control
         fresh = hand.age_s <= self._settings.stale_s
@@ -81,10 +78,6 @@ class PersonAtDevice:
             "" if fresh else self._lost(before, asked, hand),
             0.0 if fresh else hand.age_s,
         )
-
-    def _toggle_pause(self, event: TeleopEvent) -> None:
-        if event is TeleopEvent.PAUSE:
-            self._paused = not self._paused
 
     def _lost(self, before: Control, asked: list[TeleopEvent], hand: HandReading) -> str:
         """What to tell of a device that is silent, when somebody wanted it."""

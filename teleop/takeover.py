@@ -37,6 +37,12 @@ class Verdict(Enum):
     RERECORD = "re-record"  # nothing is learned from it, and a demonstration is made anew
 
 
+# By the event that says so.
+VERDICTS = {
+    TeleopEvent.SUCCESS: Verdict.SUCCESS,
+    TeleopEvent.FAILURE: Verdict.FAILURE,
+    TeleopEvent.RERECORD: Verdict.RERECORD,
+}
 _SOURCES = {
     Control.POLICY: Source.POLICY,
     Control.ALIGNING: Source.HOLD,

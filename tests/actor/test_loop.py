@@ -80,6 +80,9 @@ class Onlooker:
         self.outcomes = outcomes
         self.told: list[str] = []
 
+    def episode_began(self, episode: int, *, demonstrating: bool) -> None:
+        pass
+
     def episode_ended(self, outcome: EpisodeOutcome) -> None:
         self.outcomes.append(outcome)
 

@@ -26,8 +26,8 @@ from console.stopping import Child
 from learner.store import StoreReader
 from policy.experience import Source
 from robot.safety.emergency import EmergencyStop
+from teleop.attended import AttendedProgram
 from teleop.errors import TeleopError
-from teleop.scripted import ScriptedOperator
 from terminals import Window
 from waiting import eventually
 
@@ -43,7 +43,7 @@ def opened(preset: str, **teleop: object) -> object:
 
 
 def test_nobody_but_the_program_is_there_unless_a_device_is_named() -> None:
-    assert isinstance(opened("fast"), ScriptedOperator)
+    assert isinstance(opened("fast"), AttendedProgram)
 
 
 def test_the_program_that_sees_the_truth_is_refused_where_there_is_none() -> None:

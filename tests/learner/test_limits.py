@@ -109,7 +109,7 @@ def silent(channel: grpc.Channel, method: str, stop: threading.Event) -> grpc.Ca
     return call
 
 
-@pytest.mark.parametrize("method", ["Hello", "WatchPolicy", "Status"])
+@pytest.mark.parametrize("method", ["Hello", "WatchPolicy", "Status", "Command"])
 def test_calls_without_their_request_hold_up_nobody_and_end(tmp_path: Path, method: str) -> None:
     stop = threading.Event()
     with running(tmp_path, max_streams=2, max_waiting_calls=4, request_timeout_s=1.0) as learner:

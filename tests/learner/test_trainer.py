@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,12 +25,14 @@ from learner.checkpoint import load_checkpoint
 from learner.checkpoint_folder import last_policy_version, list_checkpoints, updates_of
 from learner.disk import DiskFull
 from learner.divergence import TrainingDiverged
+from learner.mailbox import Ticket
 from learner.publisher import PolicyPublisher
 from learner.replay import Batch
 from learner.rollback import roll_back
 from learner.sac import Sac
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
+from policy.commands import Answer, Command, Outcome, Verb
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
 from policy.experience import Observation, Source, Step
 from policy.fakes import fake_contract, fake_episode
@@ -528,3 +531,51 @@ def test_it_learns_which_way_each_colour_wants(tmp_path: Path, encoder: Encoder)
         assert success() <= 0.7  # after 20 updates: one way for both colours
         eventually(lambda: trainer.status().updates == 480)
     assert success() >= 0.95
+
+
+class TestCommands:
+    @staticmethod
+    def tell(trainer: Trainer, verb: Verb) -> Answer:
+        ticket = Ticket(Command(verb, uuid.uuid4().hex), expires_ns=1 << 62)
+        trainer.desk.mailbox.put(ticket)
+        eventually(lambda: ticket.answer is not None, verb.words)
+        assert ticket.answer is not None
+        return ticket.answer
+
+    def test_a_pause_holds_the_updates_and_lets_experience_in(self, tmp_path: Path, encoder: Encoder) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        trainer = Trainer(make_settings(), CONTRACT, store, publisher, encoder, tmp_path, 0)
+        assert not trainer.desk.mailbox.is_read
+        with running(trainer):
+            eventually(lambda: trainer.status().updates == 20)
+            paused = self.tell(trainer, Verb.PAUSE_TRAINING)
+            assert (paused.outcome, trainer.status().phase) == (Outcome.DONE, "training is paused")
+            store.add_episode(4, Source.POLICY, terminated=False)
+            eventually(lambda: trainer.status().env_steps == 14)
+            time.sleep(0.2)
+            assert (trainer.status().updates, trainer.status().steps_behind) == (20, 4)
+
+            saved = self.tell(trainer, Verb.CHECKPOINT)
+            assert saved.reason == f"saved {tmp_path / 'checkpoints' / 'update-000000020'}"
+            assert updates_of(list_checkpoints(tmp_path / "checkpoints")[-1]) == 20
+
+            assert self.tell(trainer, Verb.RESUME_TRAINING).reason == "training goes on"
+            eventually(lambda: trainer.status().updates == 28)  # what it owed, too
+            assert trainer.status().phase == "training"
+            assert self.tell(trainer, Verb.RESUME_TRAINING).reason == "training was not paused"
+        assert not trainer.desk.mailbox.is_read
+
+    def test_who_pauses_before_the_first_update_gets_no_untrained_policy(
+        self, tmp_path: Path, encoder: Encoder
+    ) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        trainer = Trainer(make_settings(), CONTRACT, store, publisher, encoder, tmp_path, 0)
+        trainer.desk.held = True
+        with running(trainer):
+            eventually(lambda: trainer.status().phase == "training is paused")
+            time.sleep(0.2)
+            assert (trainer.status().updates, publisher.latest()) == (0, None)

@@ -25,3 +25,16 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+class NsClock:
+    """Nanoseconds that pass only when told to."""
+
+    def __init__(self, now_s: float = 1000.0) -> None:
+        self.now_ns = round(now_s * 1e9)
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)

@@ -14,11 +14,66 @@ class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SOURCE_HUMAN: _ClassVar[Source]
     SOURCE_DEMO: _ClassVar[Source]
     SOURCE_HOLD: _ClassVar[Source]
+
+class Verb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERB_UNSPECIFIED: _ClassVar[Verb]
+    VERB_PAUSE: _ClassVar[Verb]
+    VERB_RESUME: _ClassVar[Verb]
+    VERB_SUCCESS: _ClassVar[Verb]
+    VERB_FAILURE: _ClassVar[Verb]
+    VERB_RERECORD: _ClassVar[Verb]
+    VERB_STOP: _ClassVar[Verb]
+    VERB_EMERGENCY_STOP: _ClassVar[Verb]
+    VERB_CHECKPOINT: _ClassVar[Verb]
+    VERB_PAUSE_TRAINING: _ClassVar[Verb]
+    VERB_RESUME_TRAINING: _ClassVar[Verb]
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
+    OUTCOME_DONE: _ClassVar[Outcome]
+    OUTCOME_REFUSED: _ClassVar[Outcome]
+    OUTCOME_NO_ACTOR: _ClassVar[Outcome]
+    OUTCOME_TOO_LATE: _ClassVar[Outcome]
+    OUTCOME_UNANSWERED: _ClassVar[Outcome]
+
+class Control(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONTROL_UNSPECIFIED: _ClassVar[Control]
+    CONTROL_POLICY: _ClassVar[Control]
+    CONTROL_ALIGNING: _ClassVar[Control]
+    CONTROL_HUMAN: _ClassVar[Control]
+    CONTROL_RELEASING: _ClassVar[Control]
+    CONTROL_NOBODY: _ClassVar[Control]
 SOURCE_UNSPECIFIED: Source
 SOURCE_POLICY: Source
 SOURCE_HUMAN: Source
 SOURCE_DEMO: Source
 SOURCE_HOLD: Source
+VERB_UNSPECIFIED: Verb
+VERB_PAUSE: Verb
+VERB_RESUME: Verb
+VERB_SUCCESS: Verb
+VERB_FAILURE: Verb
+VERB_RERECORD: Verb
+VERB_STOP: Verb
+VERB_EMERGENCY_STOP: Verb
+VERB_CHECKPOINT: Verb
+VERB_PAUSE_TRAINING: Verb
+VERB_RESUME_TRAINING: Verb
+OUTCOME_UNSPECIFIED: Outcome
+OUTCOME_DONE: Outcome
+OUTCOME_REFUSED: Outcome
+OUTCOME_NO_ACTOR: Outcome
+OUTCOME_TOO_LATE: Outcome
+OUTCOME_UNANSWERED: Outcome
+CONTROL_UNSPECIFIED: Control
+CONTROL_POLICY: Control
+CONTROL_ALIGNING: Control
+CONTROL_HUMAN: Control
+CONTROL_RELEASING: Control
+CONTROL_NOBODY: Control
 
 class HelloRequest(_message.Message):
     __slots__ = ("protocol_version", "contract_hash", "contract_json", "actor_id", "session")
@@ -139,7 +194,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("run_id", "contract_hash", "phase", "env_steps", "episodes", "demo_episodes", "updates", "effective_utd", "updates_per_s", "policy_version", "metrics", "last_step_age_s", "steps_behind")
+    __slots__ = ("run_id", "contract_hash", "phase", "env_steps", "episodes", "demo_episodes", "updates", "effective_utd", "updates_per_s", "policy_version", "metrics", "last_step_age_s", "steps_behind", "now_ns", "actors")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +215,8 @@ class StatusReply(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     LAST_STEP_AGE_S_FIELD_NUMBER: _ClassVar[int]
     STEPS_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    NOW_NS_FIELD_NUMBER: _ClassVar[int]
+    ACTORS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     contract_hash: str
     phase: str
@@ -173,4 +230,102 @@ class StatusReply(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     last_step_age_s: float
     steps_behind: int
-    def __init__(self, run_id: _Optional[str] = ..., contract_hash: _Optional[str] = ..., phase: _Optional[str] = ..., env_steps: _Optional[int] = ..., episodes: _Optional[int] = ..., demo_episodes: _Optional[int] = ..., updates: _Optional[int] = ..., effective_utd: _Optional[float] = ..., updates_per_s: _Optional[float] = ..., policy_version: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., last_step_age_s: _Optional[float] = ..., steps_behind: _Optional[int] = ...) -> None: ...
+    now_ns: int
+    actors: _containers.RepeatedCompositeFieldContainer[ActorStatus]
+    def __init__(self, run_id: _Optional[str] = ..., contract_hash: _Optional[str] = ..., phase: _Optional[str] = ..., env_steps: _Optional[int] = ..., episodes: _Optional[int] = ..., demo_episodes: _Optional[int] = ..., updates: _Optional[int] = ..., effective_utd: _Optional[float] = ..., updates_per_s: _Optional[float] = ..., policy_version: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., last_step_age_s: _Optional[float] = ..., steps_behind: _Optional[int] = ..., now_ns: _Optional[int] = ..., actors: _Optional[_Iterable[_Union[ActorStatus, _Mapping]]] = ...) -> None: ...
+
+class CommandRequest(_message.Message):
+    __slots__ = ("verb", "request_id", "actor_id", "episode", "asked_ns")
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_NS_FIELD_NUMBER: _ClassVar[int]
+    verb: Verb
+    request_id: str
+    actor_id: str
+    episode: int
+    asked_ns: int
+    def __init__(self, verb: _Optional[_Union[Verb, str]] = ..., request_id: _Optional[str] = ..., actor_id: _Optional[str] = ..., episode: _Optional[int] = ..., asked_ns: _Optional[int] = ...) -> None: ...
+
+class CommandReply(_message.Message):
+    __slots__ = ("outcome", "actor_id", "reason")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    outcome: Outcome
+    actor_id: str
+    reason: str
+    def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., actor_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class WatchCommandsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ActorCommand(_message.Message):
+    __slots__ = ("verb", "request_id", "episode", "expires_ns")
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    verb: Verb
+    request_id: str
+    episode: int
+    expires_ns: int
+    def __init__(self, verb: _Optional[_Union[Verb, str]] = ..., request_id: _Optional[str] = ..., episode: _Optional[int] = ..., expires_ns: _Optional[int] = ...) -> None: ...
+
+class ActorState(_message.Message):
+    __slots__ = ("control", "episode", "step", "demonstrating", "paused", "awaited", "fault", "emergency")
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    DEMONSTRATING_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    AWAITED_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    EMERGENCY_FIELD_NUMBER: _ClassVar[int]
+    control: Control
+    episode: int
+    step: int
+    demonstrating: bool
+    paused: str
+    awaited: str
+    fault: str
+    emergency: str
+    def __init__(self, control: _Optional[_Union[Control, str]] = ..., episode: _Optional[int] = ..., step: _Optional[int] = ..., demonstrating: _Optional[bool] = ..., paused: _Optional[str] = ..., awaited: _Optional[str] = ..., fault: _Optional[str] = ..., emergency: _Optional[str] = ...) -> None: ...
+
+class CommandAnswer(_message.Message):
+    __slots__ = ("request_id", "outcome", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    outcome: Outcome
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReportStateRequest(_message.Message):
+    __slots__ = ("state", "answers")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    state: ActorState
+    answers: _containers.RepeatedCompositeFieldContainer[CommandAnswer]
+    def __init__(self, state: _Optional[_Union[ActorState, _Mapping]] = ..., answers: _Optional[_Iterable[_Union[CommandAnswer, _Mapping]]] = ...) -> None: ...
+
+class ReportStateReply(_message.Message):
+    __slots__ = ("now_ns",)
+    NOW_NS_FIELD_NUMBER: _ClassVar[int]
+    now_ns: int
+    def __init__(self, now_ns: _Optional[int] = ...) -> None: ...
+
+class ActorStatus(_message.Message):
+    __slots__ = ("actor_id", "connected", "age_s", "state")
+    ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    actor_id: str
+    connected: bool
+    age_s: float
+    state: ActorState
+    def __init__(self, actor_id: _Optional[str] = ..., connected: _Optional[bool] = ..., age_s: _Optional[float] = ..., state: _Optional[_Union[ActorState, _Mapping]] = ...) -> None: ...

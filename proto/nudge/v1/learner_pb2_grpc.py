@@ -56,6 +56,21 @@ class LearnerStub:
                 request_serializer=nudge_dot_v1_dot_learner__pb2.StatusRequest.SerializeToString,
                 response_deserializer=nudge_dot_v1_dot_learner__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Command = channel.unary_unary(
+                '/nudge.v1.Learner/Command',
+                request_serializer=nudge_dot_v1_dot_learner__pb2.CommandRequest.SerializeToString,
+                response_deserializer=nudge_dot_v1_dot_learner__pb2.CommandReply.FromString,
+                _registered_method=True)
+        self.WatchCommands = channel.unary_stream(
+                '/nudge.v1.Learner/WatchCommands',
+                request_serializer=nudge_dot_v1_dot_learner__pb2.WatchCommandsRequest.SerializeToString,
+                response_deserializer=nudge_dot_v1_dot_learner__pb2.ActorCommand.FromString,
+                _registered_method=True)
+        self.ReportState = channel.unary_unary(
+                '/nudge.v1.Learner/ReportState',
+                request_serializer=nudge_dot_v1_dot_learner__pb2.ReportStateRequest.SerializeToString,
+                response_deserializer=nudge_dot_v1_dot_learner__pb2.ReportStateReply.FromString,
+                _registered_method=True)
 
 
 class LearnerServicer:
@@ -98,6 +113,32 @@ class LearnerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Command(self, request, context):
+        """Tell an actor, or the learner itself, something: the buttons of a page, `nudge tell`. Since 1.3, like the two below.
+        Answered once it is known what became of it, which takes seconds at most. A request id that came before gets the
+        same answer, and nothing is done twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchCommands(self, request, context):
+        """The commands for this actor, in their order, each sent at most once, whatever becomes of the stream. Needs the
+        metadata `nudge-session`, like StreamExperience; a newer stream of the same session ends this one with ABORTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportState(self, request, context):
+        """What an actor is at, told when that changes and once a second; and what became of commands. Kept in memory, the
+        latest only. Needs the metadata `nudge-session`. An actor reports once before it watches commands: by the reply it
+        knows how late they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LearnerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -120,6 +161,21 @@ def add_LearnerServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=nudge_dot_v1_dot_learner__pb2.StatusRequest.FromString,
                     response_serializer=nudge_dot_v1_dot_learner__pb2.StatusReply.SerializeToString,
+            ),
+            'Command': grpc.unary_unary_rpc_method_handler(
+                    servicer.Command,
+                    request_deserializer=nudge_dot_v1_dot_learner__pb2.CommandRequest.FromString,
+                    response_serializer=nudge_dot_v1_dot_learner__pb2.CommandReply.SerializeToString,
+            ),
+            'WatchCommands': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCommands,
+                    request_deserializer=nudge_dot_v1_dot_learner__pb2.WatchCommandsRequest.FromString,
+                    response_serializer=nudge_dot_v1_dot_learner__pb2.ActorCommand.SerializeToString,
+            ),
+            'ReportState': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportState,
+                    request_deserializer=nudge_dot_v1_dot_learner__pb2.ReportStateRequest.FromString,
+                    response_serializer=nudge_dot_v1_dot_learner__pb2.ReportStateReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -232,6 +288,87 @@ class Learner:
             '/nudge.v1.Learner/Status',
             nudge_dot_v1_dot_learner__pb2.StatusRequest.SerializeToString,
             nudge_dot_v1_dot_learner__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Command(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nudge.v1.Learner/Command',
+            nudge_dot_v1_dot_learner__pb2.CommandRequest.SerializeToString,
+            nudge_dot_v1_dot_learner__pb2.CommandReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/nudge.v1.Learner/WatchCommands',
+            nudge_dot_v1_dot_learner__pb2.WatchCommandsRequest.SerializeToString,
+            nudge_dot_v1_dot_learner__pb2.ActorCommand.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nudge.v1.Learner/ReportState',
+            nudge_dot_v1_dot_learner__pb2.ReportStateRequest.SerializeToString,
+            nudge_dot_v1_dot_learner__pb2.ReportStateReply.FromString,
             options,
             channel_credentials,
             insecure,
