@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from pydantic import Field
@@ -11,33 +11,9 @@ from console.commands import CommandClient
 from console.errors import ConsoleError
 from console.presets import AMONG_OPTIONS, load_options
 from console.settings import DEFAULT_PRESET, Settings
-from policy.commands import Answer, Outcome, Verb
+from console.words import VERBS, Word, told
+from policy.commands import Outcome
 from policy.contract import Frozen
-
-Word = Literal[
-    "pause",
-    "resume",
-    "success",
-    "failure",
-    "rerecord",
-    "stop",
-    "estop",
-    "checkpoint",
-    "pause-training",
-    "resume-training",
-]
-_VERBS: dict[Word, Verb] = {
-    "pause": Verb.PAUSE,
-    "resume": Verb.RESUME,
-    "success": Verb.SUCCESS,
-    "failure": Verb.FAILURE,
-    "rerecord": Verb.RERECORD,
-    "stop": Verb.STOP,
-    "estop": Verb.EMERGENCY_STOP,
-    "checkpoint": Verb.CHECKPOINT,
-    "pause-training": Verb.PAUSE_TRAINING,
-    "resume-training": Verb.RESUME_TRAINING,
-}
 
 
 class TellOptions(Frozen):
@@ -58,15 +34,9 @@ def main(argv: list[str]) -> int:
     """Tell it, and print what became of it. Raises `ConsoleError` where it was not done."""
     options = load_options(TellOptions, argv, DEFAULT_PRESET, "nudge tell")
     with CommandClient(options.settings.link) as client:
-        answer = client.send(_VERBS[options.word], actor_id=options.actor, episode=options.episode)
+        answer = client.send(VERBS[options.word], actor_id=options.actor, episode=options.episode)
     line = told(options.word, answer)
     if answer.outcome is not Outcome.DONE:
         raise ConsoleError(line)
     print(line)
     return 0
-
-
-def told(word: str, answer: Answer) -> str:
-    """What became of it, in a line: who, whether, why."""
-    whom = f"actor {answer.actor_id!r}: " if answer.actor_id else ""
-    return f"{word}: {whom}{answer.outcome.words}; {answer.reason}"

@@ -12,10 +12,14 @@ from pathlib import Path
 
 import uvicorn
 
+from console.coach_advice import Advice
+from console.coach_gather import gather_evidence
+from console.coach_rules import advise
 from console.dashboard.access import load_access
+from console.dashboard.buttons import RunCommands
 from console.dashboard.hub import Hub
 from console.dashboard.parts import Parts
-from console.dashboard.run_state import RunWatch
+from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
 from console.errors import ConsoleError
 from console.presets import PRESET_OPTION, load_settings
@@ -54,8 +58,8 @@ def _settings_of(folder: Path) -> Sequence[str]:
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     chosen, watch = settings.dashboard, RunWatch(settings)
-    hub = Hub(watch, Parts(), chosen.refresh_s)
-    server = DashboardServer(hub, watch, load_access(chosen))
+    hub = Hub(watch, Parts(_coach), chosen.refresh_s)
+    server = DashboardServer(hub, watch, load_access(chosen), RunCommands(settings))
     secure = not is_loopback(chosen.host) and settings.service.tls.certificate is not None
     listener = _listen(chosen.host, chosen.port)
     config = uvicorn.Config(
@@ -82,6 +86,10 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
         stopping.cancel()
         ready.unlink(missing_ok=True)
         watch.close()
+
+
+def _coach(state: RunState) -> Sequence[Advice]:
+    return advise(gather_evidence(state.settings), state.settings.coach).advice
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from console.dashboard import figures
 from console.dashboard.advice import Advising
-from console.dashboard.reading import alerts, band, key_numbers, phase, share
+from console.dashboard.reading import actors, alerts, band, key_numbers, phase, share
 from console.dashboard.run_state import RunState
-from console.dashboard.seams import Coach, Commands
+from console.dashboard.seams import Coach
 from console.evaluation_grid import make_grid
 from console.page import page_template
 from console.report import training_curve
@@ -27,12 +27,11 @@ RECENT_EPISODES = 200  # behind the map of training
 class Parts:
     """Makes the parts of one run. One thread at a time.
 
-    coach, commands: None where there are none
+    coach: None where there is none
     """
 
-    def __init__(self, coach: Coach | None = None, commands: Commands | None = None) -> None:
+    def __init__(self, coach: Coach | None = None) -> None:
         self._advising = None if coach is None else Advising(coach)
-        self._commands = commands
         self._templates: dict[str, jinja2.Template] = {}
         self._made: dict[str, tuple[Hashable, Any]] = {}
 
@@ -45,7 +44,7 @@ class Parts:
             "top": self._html("top", words=words, mood=mood),
             "band": self._html("band", band=band(state)),
             "chance": self._html("chance", probability=None if newest is None else newest.probability),
-            "control": self._html("control", words="" if self._commands is None else self._commands.control()),
+            "actors": self._html("actors", actors=actors(state)),
             "numbers": self._html("numbers", numbers=key_numbers(state, curve)),
             "alerts": self._html("alerts", alerts=alerts(state)),
         }

@@ -65,6 +65,23 @@ def band(state: RunState) -> Band:
     return Band(words, css, place)
 
 
+def actors(state: RunState) -> list[str]:
+    """What holds the actors up, as each says of itself; empty where nothing does, or where nobody can say."""
+    told = [] if state.learner is None else state.learner.actors
+    return [
+        f"{each.actor_id}: {what}"
+        for each in told
+        for what in (
+            each.state.emergency and f"emergency stop, pressed by {each.state.emergency}",
+            each.state.fault,
+            each.state.paused and f"paused: {each.state.paused}",
+            each.state.awaited and f"waits for the operator: {each.state.awaited}",
+            "" if each.connected else "its link is broken",
+        )
+        if what
+    ]
+
+
 def phase(state: RunState) -> tuple[str, Mood]:
     """What the learner does, in words."""
     if state.learner is not None:

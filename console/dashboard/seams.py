@@ -1,26 +1,19 @@
-"""What others give the dashboard to show: commands to the actor, and advice. Without them their places stay empty."""
+"""What the pages ask of others, so that they can be tried without them: commands, and advice."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from console.dashboard.run_state import RunState
 
-Verb = Literal["pause", "resume", "success", "failure", "rerecord", "stop", "estop", "checkpoint"]
-VERBS: tuple[Verb, ...] = get_args(Verb)
-
 
 class Commands(Protocol):
-    """The operator's commands, on their way to the actor or to the learner."""
+    """Takes the operator's words to the actor or to the learner."""
 
-    def control(self) -> str:
-        """Who is in control and what is awaited, in words; empty where nobody can say. Never waits long."""
-        ...
-
-    def send(self, verb: Verb) -> str:
-        """Give a command; what came of it, in words. Raises `NudgeError` where it cannot be given."""
+    def send(self, word: str) -> str:
+        """Say one of `console.words.WORDS`; what came of it. Raises `NudgeError` where it could not be said."""
         ...
 
 

@@ -23,8 +23,9 @@ from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
 from console.dashboard.reading import share
 from console.dashboard.run_state import RunState, RunWatch
-from console.dashboard.seams import VERBS, Commands
+from console.dashboard.seams import Commands
 from console.page import page_template
+from console.words import WORDS
 from policy.errors import NudgeError
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "dashboard"
@@ -55,7 +56,7 @@ class DashboardServer:
                 Route("/frame/{cursor:int}/{camera}/final", self._final_frame),
                 Route("/static/{name}", self._file),
                 Route("/login", self._login, methods=["GET", "POST"]),
-                Route("/command/{verb}", self._command, methods=["POST"]),
+                Route("/command/{word}", self._command, methods=["POST"]),
                 Route("/rollback/{updates:int}", self._rollback, methods=["POST"]),
             ],
             middleware=[Middleware(Guard, access=access)],
@@ -73,7 +74,7 @@ class DashboardServer:
             since=self._hub.mark(shown),
             cursor=shown.cursor,
             cameras=[camera.name for camera in shown.state.settings.contract.cameras],
-            verbs=VERBS if self._commands is not None else (),
+            words=WORDS if self._commands is not None else (),
         )
 
     async def _episodes(self, request: Request) -> Response:
@@ -160,10 +161,10 @@ class DashboardServer:
         return HTMLResponse(html, 403 if refused else 200, headers=_FRESH)
 
     async def _command(self, request: Request) -> Response:
-        verb = next((each for each in VERBS if each == request.path_params["verb"]), None)
-        if self._commands is None or verb is None:
+        word = request.path_params["word"]
+        if self._commands is None or word not in WORDS:
             raise HTTPException(404, "nobody takes this command")
-        return PlainTextResponse(await asyncio.to_thread(self._commands.send, verb))
+        return PlainTextResponse(await asyncio.to_thread(self._commands.send, word))
 
     async def _rollback(self, request: Request) -> Response:
         folder, updates = self._watch.settings.folder, request.path_params["updates"]

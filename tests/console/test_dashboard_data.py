@@ -15,7 +15,7 @@ from console.dashboard.figures import thinned, training_by_cell
 from console.dashboard.hub import Hub
 from console.dashboard.metrics_tail import MetricsTail
 from console.dashboard.parts import Parts
-from console.dashboard.reading import ago, alerts, band, key_numbers, phase, size
+from console.dashboard.reading import actors, ago, alerts, band, key_numbers, phase, size
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
 from console.dashboard.settings import DashboardSettings
@@ -24,6 +24,7 @@ from console.report import training_curve
 from console.report_data import Grid
 from console.report_figures import TrainingCurve
 from console.run_folder import METRICS_FILE, READY_FILE
+from nudge.v1 import learner_pb2 as pb
 from policy.errors import SecurityError
 from policy.experience import Source
 from shown_run import CONTRACT, append, episode, finished_run, reading, settings_of
@@ -240,16 +241,34 @@ class Told:
     """Takes commands as an actor's client would, and keeps them."""
 
     def __init__(self) -> None:
-        self.verbs: list[str] = []
+        self.words: list[str] = []
 
-    def control(self) -> str:
-        return "the operator is awaited"
-
-    def send(self, verb: str) -> str:
-        if verb == "stop":
+    def send(self, word: str) -> str:
+        if word == "stop":
             raise ConsoleError("no actor is connected")
-        self.verbs.append(verb)
-        return f"{verb}: done"
+        self.words.append(word)
+        return f"{word}: done"
+
+
+class TestActors:
+    def test_what_holds_an_actor_up_is_told_and_nothing_of_one_that_goes_on(self, tmp_path: Path) -> None:
+        watch = RunWatch(finished_run(tmp_path))
+        held = pb.ActorState(paused="by the operator", awaited="press <pause>")
+        statuses = [
+            pb.ActorStatus(actor_id="desk-1", connected=True, state=held),
+            pb.ActorStatus(actor_id="desk-2", connected=True, state=pb.ActorState(control=pb.CONTROL_POLICY)),
+            pb.ActorStatus(actor_id="desk-3", connected=False, state=pb.ActorState(emergency="a key")),
+        ]
+        state = replace(watch.look(), learner=pb.StatusReply(phase="training", actors=statuses))
+        assert actors(state) == [
+            "desk-1: paused: by the operator",
+            "desk-1: waits for the operator: press <pause>",
+            "desk-3: emergency stop, pressed by a key",
+            "desk-3: its link is broken",
+        ]
+        assert "press &lt;pause&gt;" in Parts().render(state)["actors"]
+        assert actors(watch.look()) == []
+        watch.close()
 
 
 class TestWhatOthersGive:
@@ -270,16 +289,15 @@ class TestWhatOthersGive:
 
     def test_commands_are_buttons_and_what_came_of_them_is_told(self, tmp_path: Path) -> None:
         watch, told = RunWatch(finished_run(tmp_path)), Told()
-        server = DashboardServer(Hub(watch, Parts(None, told), 0.1), watch, Access(None), told)
+        server = DashboardServer(Hub(watch, Parts(), 0.1), watch, Access(None), told)
 
         async def visit() -> None:
             transport = httpx.ASGITransport(server.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 page = (await client.get("/")).text
-                assert "the operator is awaited" in page
                 assert 'data-post="/command/pause"' in page
                 answer = await client.post("/command/pause", headers={"Origin": "http://127.0.0.1"})
-                assert (answer.status_code, answer.text, told.verbs) == (200, "pause: done", ["pause"])
+                assert (answer.status_code, answer.text, told.words) == (200, "pause: done", ["pause"])
                 foreign = await client.post("/command/pause", headers={"Origin": "http://evil.example"})
                 assert foreign.status_code == 403
                 assert (await client.get("/command/pause")).status_code == 405
@@ -288,7 +306,7 @@ class TestWhatOthersGive:
 
         asyncio.run(visit())
         watch.close()
-        assert told.verbs == ["pause"]
+        assert told.words == ["pause"]
 
 
 class TestAccess:
