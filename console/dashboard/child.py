@@ -33,12 +33,16 @@ def told_address(settings: Settings, child: Child | None) -> str:
     """Where the dashboard is, in a line; or why there is none."""
     if child is None:
         if settings.dashboard.with_learner:
-            return "no dashboard: uvicorn and starlette are not installed; they come with the extra `robot`"
+            return "no dashboard: uvicorn and starlette are not installed; they come with the extra `learner`"
         return "no dashboard: dashboard.with_learner is off"
     if child.status is not None:
         return f"no dashboard: {child.last_lines(1)}"
     url = dashboard_url(settings.folder)
-    return f"dashboard at {url}" if url else f"the dashboard is starting; its address will stand in {child.log}"
+    if url:
+        return f"dashboard at {url}"
+    port = settings.dashboard.port
+    where = f"it will be at port {port}" if port else f"its address will stand in {child.log}"
+    return f"the dashboard is starting: {where}"
 
 
 def dashboard_url(folder: Path) -> str:
