@@ -38,7 +38,7 @@ VERBS: dict[str, Verb] = {
     "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
     "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
     "compare": Verb("two runs or checkpoints side by side: is one of them better, and by how much?", "console.compare"),
-    "coach": Verb("what a run says of how it is taught: what to do otherwise, and why", "console.coach"),
+    "coach": Verb("what a run says of how it is taught: what to do otherwise, and why", "console.coach.main"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
     "doctor": Verb("before the first run: will this station work?", "console.doctor"),
     "rehearse": Verb("try out leader arm, gamepad or keyboard: each axis, the takeover", "console.rehearse"),

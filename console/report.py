@@ -16,9 +16,9 @@ import numpy as np
 from markupsafe import Markup
 
 from console import report_figures as figures
-from console.coach_advice import Coaching
-from console.coach_figures import chart_drawing, histogram_drawing
-from console.coach_seen import histogram
+from console.coach.advice import Coaching
+from console.coach.figures import chart_drawing, histogram_drawing
+from console.coach.seen import histogram
 from console.cycle_time import evaluated_cycle
 from console.metric_figures import MAX_PANELS, metric_names, metric_panels
 from console.page import page_template

@@ -8,8 +8,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from console.coach_gather import gather_evidence
-from console.coach_rules import advise
+from console.coach.gather import gather_evidence
+from console.coach.rules import advise
 from console.presets import deviations, load_preset, load_settings
 from console.report import write_report
 from console.report_data import Deviation, EpisodeSummary, Evaluation, ReportInputs, RunReport, TimingRow, read_metrics

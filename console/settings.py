@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
-from console.coach_settings import CoachSettings
+from console.coach.settings import CoachSettings
 from console.dashboard.settings import DashboardSettings
 from console.doctor_settings import DoctorSettings
 from demos.settings import CheckSettings, RecordSettings

@@ -21,10 +21,10 @@ class EpisodeName(NamedTuple):
     """Which episode. session: all of it, 32 digits"""
 
     session: str
-    index: int
+    episode: int
 
     def __str__(self) -> str:
-        return f"{self.session[:SESSION_DIGITS]}/{self.index}"
+        return f"{self.session[:SESSION_DIGITS]}/{self.episode}"
 
 
 class Finding(Frozen):

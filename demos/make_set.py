@@ -200,7 +200,7 @@ def _take_along(calibrations: Sequence[Path], folder: Path) -> None:
 
 def _facts(name: str, contract: Contract, copied: _Copied, workshop: Path) -> DemoSetFacts:
     checked = copied.checked
-    shared = {str(it.name): EpisodeName(shared_session(it.name.session), it.name.index) for it in checked.episodes}
+    shared = {str(it.name): EpisodeName(shared_session(it.name.session), it.name.episode) for it in checked.episodes}
     findings = [it.model_copy(update={"episode": str(shared.get(it.episode, ""))}) for it in checked.findings]
     proprioception, action = dimension_statistics(contract, checked.episodes)
     beside = (path for path in sorted(workshop.rglob("*")) if path.is_file() and path.name != EXPERIENCE_FILE)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import uvicorn
 
-from console.coach_advice import Advice
-from console.coach_gather import gather_evidence
-from console.coach_rules import advise
+from console.coach.advice import Advice
+from console.coach.gather import gather_evidence
+from console.coach.rules import advise
 from console.dashboard.access import load_access
 from console.dashboard.buttons import RunCommands
 from console.dashboard.hub import Hub

@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from console.coach_advice import Chart, Curve, FieldMap, Histogram
-from console.coach_figures import chart_drawing
+from console.coach.advice import Chart, Curve, FieldMap, Histogram
+from console.coach.figures import chart_drawing
 from console.report_data import CellResult, Grid
 
 GRID = Grid(rows=2, columns=2, x_low_m=0.2, x_high_m=0.3, y_low_m=-0.1, y_high_m=0.1)

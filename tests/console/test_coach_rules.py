@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from console.coach_advice import Advice, Curve, FieldMap, Histogram, Severity
-from console.coach_catalogue import RULES
-from console.coach_evidence import (
+from console.coach.advice import Advice, Curve, FieldMap, Histogram, Severity
+from console.coach.catalogue import RULES
+from console.coach.evidence import (
     CameraDrift,
     CheckpointResult,
     EpisodeEvidence,
@@ -17,8 +17,8 @@ from console.coach_evidence import (
     TakeoverEvidence,
     WeightsUse,
 )
-from console.coach_rules import JUDGES, advise
-from console.coach_settings import CoachSettings
+from console.coach.rules import JUDGES, advise
+from console.coach.settings import CoachSettings
 from console.report_data import Evaluation, Grid, MetricsRecord, Trial
 from learner.health import FLAG
 

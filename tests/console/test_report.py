@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from console.coach_advice import Advice, Coaching, Histogram, NotJudged, Severity, Source
+from console.coach.advice import Advice, Coaching, Histogram, NotJudged, Severity, Source
 from console.report import (
     Deviation,
     EpisodeSummary,

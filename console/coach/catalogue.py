@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from console.coach_advice import Source
+from console.coach.advice import Source
 
 PAPER = Source(
     text="HIL-SERL, Luo et al. 2024, on human interventions and training details",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from console import coach_desk as desk
-from console import coach_learner as learner
-from console import coach_places as places
-from console import coach_progress as progress
-from console import coach_takeovers as takeovers
-from console.coach_advice import Advice, Coaching, NotJudged
-from console.coach_catalogue import RULES
-from console.coach_evidence import RunEvidence
-from console.coach_seen import Lacks, Outcome, Seen
-from console.coach_settings import CoachSettings
+from console.coach import desk
+from console.coach import learner
+from console.coach import places
+from console.coach import progress
+from console.coach import takeovers
+from console.coach.advice import Advice, Coaching, NotJudged
+from console.coach.catalogue import RULES
+from console.coach.evidence import RunEvidence
+from console.coach.seen import Lacks, Outcome, Seen
+from console.coach.settings import CoachSettings
 
 JUDGES: Mapping[str, Callable[[RunEvidence, CoachSettings], Outcome]] = {
     "collapse": progress.collapse,

@@ -1,4 +1,4 @@
-"""What the coach judges a run by: data alone, gathered by `console.coach_gather` or made up by a test."""
+"""What the coach judges a run by: data alone, gathered by `console.coach.gather` or made up by a test."""
 
 from __future__ import annotations
 

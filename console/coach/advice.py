@@ -74,7 +74,7 @@ class Source(Frozen):
 class Advice(Frozen):
     """One thing to do otherwise."""
 
-    rule: str = Field(description="a key of `console.coach_catalogue.RULES`")
+    rule: str = Field(description="a key of `console.coach.catalogue.RULES`")
     severity: Severity
     title: str
     seen: str = Field(description="what was seen in this run, with its figures")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, isfinite
 
-from console.coach_advice import Chart, Curve, Histogram, Severity
-from console.coach_settings import LearnerThresholds
+from console.coach.advice import Chart, Curve, Histogram, Severity
+from console.coach.settings import LearnerThresholds
 from console.report_data import MetricsRecord
 from learner.health import FLAG
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from console.coach_advice import FieldMap, Severity
-from console.coach_evidence import Place, RunEvidence
-from console.coach_seen import Lacks, Outcome, Seen
-from console.coach_settings import CoachSettings, ProgressThresholds
+from console.coach.advice import FieldMap, Severity
+from console.coach.evidence import Place, RunEvidence
+from console.coach.seen import Lacks, Outcome, Seen
+from console.coach.settings import CoachSettings, ProgressThresholds
 from console.report_data import CellResult, Grid
 from console.statistics import wilson_interval
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor.camera_watch import EVERY_STEPS
-from console.coach_evidence import (
+from console.coach.evidence import (
     CameraDrift,
     CheckpointResult,
     EpisodeEvidence,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import median
 
-from console.coach_advice import Severity
-from console.coach_evidence import RunEvidence
-from console.coach_seen import Lacks, Outcome, Seen, flagged_share, metric_curve, thinned
-from console.coach_settings import CoachSettings, LearnerThresholds
+from console.coach.advice import Severity
+from console.coach.evidence import RunEvidence
+from console.coach.seen import Lacks, Outcome, Seen, flagged_share, metric_curve, thinned
+from console.coach.settings import CoachSettings, LearnerThresholds
 
 
 def value_above_bound(evidence: RunEvidence, settings: CoachSettings) -> Outcome:

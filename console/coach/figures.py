@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from markupsafe import Markup
 
-from console.coach_advice import Chart, Curve, Histogram
+from console.coach.advice import Chart, Curve, Histogram
 from console.report_figures import success_map
 from console.svg import Axes, drawing, nice_ticks, number, rectangle, text
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import median
 
-from console.coach_advice import Severity
-from console.coach_evidence import RunEvidence, TakeoverEvidence
-from console.coach_seen import Lacks, Outcome, Seen, histogram
-from console.coach_settings import CoachSettings
+from console.coach.advice import Severity
+from console.coach.evidence import RunEvidence, TakeoverEvidence
+from console.coach.seen import Lacks, Outcome, Seen, histogram
+from console.coach.settings import CoachSettings
 
 
 def explore_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:

@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from console.checkpoints import RunOptions
-from console.coach_advice import Advice, Coaching, Curve, Histogram, Severity
-from console.coach_catalogue import RULES
-from console.coach_gather import gather_evidence
-from console.coach_rules import advise
+from console.coach.advice import Advice, Coaching, Curve, Histogram, Severity
+from console.coach.catalogue import RULES
+from console.coach.gather import gather_evidence
+from console.coach.rules import advise
 from console.errors import ConsoleError
 from console.presets import load_preset, parse_options, take_preset
 from console.run_folder import SETTINGS_FILE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from console.coach_advice import Severity
-from console.coach_evidence import CheckpointResult, RunEvidence
-from console.coach_seen import Lacks, Outcome, Seen, thinned
-from console.coach_settings import CoachSettings, ProgressThresholds
+from console.coach.advice import Severity
+from console.coach.evidence import CheckpointResult, RunEvidence
+from console.coach.seen import Lacks, Outcome, Seen, thinned
+from console.coach.settings import CoachSettings, ProgressThresholds
 from console.comparison_statistics import newcombe_difference
 from console.statistics import running_average, running_ratio
 
