@@ -11,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from console.classifier_label import label
+from console.classifier_live import live
 from console.classifier_options import EvalOptions, ListOptions, TrainOptions
 from console.classifier_report import write_classifier_report
 from console.errors import ConsoleError
@@ -164,4 +165,10 @@ def _progress[T](items: Sequence[T], what: str) -> Iterable[T]:
     return track(items, what, console=Console(stderr=True), transient=True)
 
 
-_VERBS: dict[str, Callable[[list[str]], int]] = {"label": label, "train": train, "eval": evaluate, "list": show}
+_VERBS: dict[str, Callable[[list[str]], int]] = {
+    "label": label,
+    "train": train,
+    "eval": evaluate,
+    "live": live,
+    "list": show,
+}

@@ -32,7 +32,8 @@ class LabelPage:
         self._film: tuple[int, Film] | None = None
         self._playing, self._speed = False, 1.0
         self._keys = self._acts()
-        ui.add_css(TEMPLATES / "label.css")
+        for sheet in ("local.css", "label.css"):
+            ui.add_css(TEMPLATES / sheet)
         ui.add_body_html(f"<script>{(TEMPLATES / 'label.js').read_text()}</script>")
         with tagged("div", "lp"):
             with tagged("div", "head"):

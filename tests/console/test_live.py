@@ -1,0 +1,152 @@
+"""`nudge classifier live`: opinions on what is seen, tick by tick, recorded, simulated or of an arm that nobody drives."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.live_show import LiveShow
+from console.live_sources import LINGER_STEPS, MISS_EVERY, recorded, scripted
+from console.live_watch import Seen, Watched, watch
+from console.main import main
+from console.presets import load_preset
+from console.settings import Settings
+from judged_episodes import HELD_RAD, write
+from policy.encoder import Encoder, random_encoder
+from policy.experience_file import EpisodeSelection
+from reward_classifier.artefact import SuccessClassifier, open_classifier
+
+ENCODER = ("--encoder.source", "random:0")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two successes and a failure to be watched, and a classifier that has learned from others."""
+    folder = tmp_path_factory.mktemp("live")
+    write(folder / "watched.sqlite", 2, 1, seed=9)
+    taught = write(folder / "taught.sqlite", 6, 6)
+    quick = "--views.views 2 --model.width 16 --model.spatial-features 2 --fit.batch-size 16 --fit.learning-rate 2e-3"
+    quick += " --fit.most-updates 30 --fit.check-every 10 --fit.folds 3 --fit.curve-shares"
+    keys = "--from-key --keys.positive-frames 3 --keys.negative-before-s 0.5"
+    assert main(["classifier", "label", "--store", str(taught), *keys.split()]) == 0
+    train = ["classifier", "train", "--store", str(taught), "--out", str(folder / "lamp"), *ENCODER, *quick.split()]
+    assert main(train) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return random_encoder(0)
+
+
+@pytest.fixture(scope="module")
+def classifier(folder: Path) -> SuccessClassifier:
+    return open_classifier(folder / "lamp")
+
+
+def watched(folder: Path, classifier: SuccessClassifier, encoder: Encoder, *, endless: bool = False) -> list[Watched]:
+    seen = recorded(folder / "watched.sqlite", EpisodeSelection(), again=False)
+    if endless:
+        seen = (Seen(each.observation, each.where, begins=False) for each in seen)
+    return list(watch(seen, classifier, encoder, endless=endless))
+
+
+class TestOnRecordedEpisodes:
+    def test_each_success_is_paid_once_and_the_failure_never(
+        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+    ) -> None:
+        ticks = watched(folder, classifier, encoder)
+        assert [each.seen.begins for each in ticks].count(True) == 3
+        paid = [index for index, each in enumerate(ticks) if each.opinion.pays]
+        assert [index // 21 for index in paid] == [0, 1]  # 21 frames each, the failure is the third
+        assert ticks[paid[0]].paid
+        assert not ticks[21].paid  # the next episode begins anew
+        assert "which ended without success: frame" in ticks[-1].seen.where
+
+    def test_votes_are_those_of_the_last_frames_of_this_episode(
+        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+    ) -> None:
+        rule, ticks = classifier.facts.rule, watched(folder, classifier, encoder)
+        for first in (0, 21, 42):
+            assert len(ticks[first].votes) == 1
+        for index in range(21):
+            last = ticks[max(0, index + 1 - rule.n) : index + 1]
+            assert list(ticks[index].votes) == [each.opinion.probability >= rule.threshold for each in last]
+
+    def test_the_gate_shows_each_dimension_and_whether_it_holds(
+        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+    ) -> None:
+        ticks = watched(folder, classifier, encoder)
+        jaw, height = ticks[20].gate
+        assert (jaw.limits.dimension, height.limits.dimension) == ("joint.gripper", "tool.z")
+        assert jaw.value == pytest.approx(HELD_RAD)
+        assert jaw.share == pytest.approx((HELD_RAD + 0.2) / 1.3)  # the contract's -0.2..1.1
+        assert jaw.holds
+        assert height.holds
+        assert not ticks[62].gate[0].holds  # it has closed on nothing
+
+    def test_without_episodes_the_judge_begins_anew_once_success_is_out_of_sight(
+        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+    ) -> None:
+        ticks = watched(folder, classifier, encoder, endless=True)
+        assert sum(each.opinion.pays for each in ticks) == 2
+        assert not ticks[-1].paid
+
+    def test_in_the_terminal_each_frame_is_a_line(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        command = ["classifier", "live", str(folder / "lamp"), "--store", str(folder / "watched.sqlite"), "--no-page"]
+        assert main([*command, "--learner.encoder.source", "random:0"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 3 * 21
+        assert sum("PAYS" in line for line in lines) == 2
+
+    def test_a_show_holds_up_the_newest_tick_and_says_what_ended_it(
+        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+    ) -> None:
+        seen = recorded(folder / "watched.sqlite", EpisodeSelection(), again=True)
+        show = LiveShow(lambda each: watch(each, classifier, encoder), seen, 1000.0, 0.01)
+        show.start()
+        show.await_first()
+        show.stop()
+        assert show.latest is not None
+        assert show.latest.pictures["camera0"].startswith("data:image/png;base64,")
+        assert 1 <= len(show.latest.points) <= 10  # 0.01 s at 1 kHz
+        missing = LiveShow(
+            lambda each: watch(each, classifier, encoder),
+            recorded(folder / "nowhere.sqlite", EpisodeSelection(), again=True), 10.0, 1.0,
+        )  # fmt: skip
+        missing.start()
+        with pytest.raises(Exception, match="there is no such file"):
+            missing.await_first()
+
+
+class TestTheScriptedHand:
+    @pytest.fixture(scope="class")
+    def episodes(self) -> list[list[Seen]]:
+        """The first ones, up to the first that misses, of which the begin is enough."""
+        settings = load_preset(Settings, "fast")
+        source: Iterator[Seen] = scripted(settings)
+        episodes: list[list[Seen]] = []
+        for seen in source:
+            if seen.begins:
+                episodes.append([])
+            episodes[-1].append(seen)
+            if len(episodes) == MISS_EVERY and len(episodes[-1]) == 40:
+                break
+        return episodes
+
+    def test_lifts_and_holds_up_what_it_has_lifted(self, episodes: list[list[Seen]]) -> None:
+        held = [bool(each.observation.sim_only[4]) for each in episodes[0][-LINGER_STEPS:]]
+        assert all(held)
+        assert episodes[0][-1].observation.sim_only[2] > 0.06
+
+    def test_sometimes_closes_beside_the_cube(self, episodes: list[list[Seen]]) -> None:
+        assert "beside the cube" in episodes[-1][0].where
+        assert not any(each.observation.sim_only[4] for each in episodes[-1])
+
+
+def test_ticks_are_asked_for_one_by_one(folder: Path) -> None:
+    first = next(itertools.islice(recorded(folder / "watched.sqlite", EpisodeSelection(), again=True), 63, None))
+    assert first.where.startswith("episode cdcdcdcd/0")  # the first one again, after 3 of 21 frames
