@@ -115,7 +115,10 @@ def show(argv: list[str]) -> int:
     options = parse_options(ListOptions, argv, "nudge classifier list", flags=True)
     found = {folder: read_facts(folder) for folder in list_classifiers(options.folder)}
     if options.as_json:
-        rows = [{"path": str(folder)} | facts.model_dump(mode="json", exclude={"data": {"out_of_fold"}}) for folder, facts in found.items()]
+        rows = [
+            {"path": str(folder)} | facts.model_dump(mode="json", exclude={"data": {"out_of_fold"}})
+            for folder, facts in found.items()
+        ]
         print(json.dumps({"classifiers": rows}))
         return 0
     if not found:

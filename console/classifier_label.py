@@ -79,7 +79,9 @@ def _leave_a_core() -> None:
 def _suggest(options: LabelOptions) -> int:
     """Print which frames to label next."""
     if options.classifier is None:
-        raise ConsoleError("label --suggest: got no classifier, expected --classifier FOLDER: it is asked what it doubts")
+        raise ConsoleError(
+            "label --suggest: got no classifier, expected --classifier FOLDER: it is asked what it doubts"
+        )
     with closing(ExperienceFile(options.path)) as experience, closing(LabelBook(options.label_path)) as book:
         outcomes = experience.outcomes(options.selection)
         classifier, encoder = _opened(options, experience)

@@ -26,8 +26,8 @@ HISTORY_S = 15.0  # of the curve on the page
 class LiveOptions(Frozen):
     """Watch a classifier at work: pictures, probability, votes, gate, and what the judge says, at the control rate.
 
-    Of the arm of the settings: a real or virtual one is read, and its torque stays as it is, so that you can move a limp
-    arm by hand; a simulated one is driven by a scripted hand that lifts the cube, or misses it. With --store recorded
+    Of the arm of the settings: a real or virtual one is read, and its torque stays as it is, so you can move a limp arm
+    by hand; a simulated one is driven by a scripted hand that lifts the cube, or misses it. With --store recorded
     episodes are played instead.
     """
 
@@ -71,13 +71,15 @@ def live(argv: list[str]) -> int:
 
 def _source(options: LiveOptions) -> Generator[Seen]:
     """What is watched; nothing is opened before it is asked for its first tick."""
-    from console import live_sources as sources
-
     if options.store is not None:
-        return sources.recorded(options.store, options.selection, again=not options.no_page)
+        from console.live_recorded import recorded
+
+        return recorded(options.store, options.selection, again=not options.no_page)
+    from console.live_arm import looked_at, scripted  # with them comes MuJoCo
+
     if options.settings.arm.kind == "so101":
-        return sources.looked_at(options.settings)
-    return sources.scripted(options.settings)
+        return looked_at(options.settings)
+    return scripted(options.settings)
 
 
 def _contract(options: LiveOptions) -> Contract:

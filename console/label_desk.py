@@ -101,7 +101,7 @@ class LabelDesk:
         return span
 
     def undo(self) -> list[Span]:
-        """Take back the newest thing that the author did by hand; what it was. Raise `LabelError` where there is none."""
+        """Take back the newest thing that the author did by hand, and say what. Raise `LabelError` for none."""
         spans = self.book.undo_stroke(self.author, time.time_ns())
         self.refresh()
         return spans

@@ -1,4 +1,4 @@
-"""The page of `nudge classifier live`: what the cameras see, how probable success is, and what the judge makes of it."""
+"""The page of `nudge classifier live`: what the cameras see, how probable success is, and what the judge says of it."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def votes(watched: Watched, rule: Rule) -> Markup:
     sure = "yes" if watched.opinion.probability >= rule.threshold else "no"
     return Markup(
         '<div class="row"><span class="probability {sure}">{probability}</span><span class="soft">probability of '
-        'success; the threshold is {threshold}</span></div><div class="row votes">{boxes}<span class="soft">{yes} of the '
-        "last {n} frames look like success, {k} must</span></div>"
+        'success; the threshold is {threshold}</span></div><div class="row votes">{boxes}'
+        '<span class="soft">{yes} of the last {n} frames look like success, {k} must</span></div>'
     ).format(
         sure=sure,
         probability=f"{watched.opinion.probability:.2f}",
@@ -92,8 +92,8 @@ def gate(values: Sequence[GateValue]) -> Markup:
     rows = [
         Markup(
             '<div class="dimension {holds}"><b>{name}</b><span>{value} {unit}</span><span class="soft">{limits}</span>'
-            '<div class="range"><i class="allowed" style="left: {left}; right: {right}"></i><i class="at" style="left: {at}">'
-            "</i></div></div>"
+            '<div class="range"><i class="allowed" style="left: {left}; right: {right}"></i>'
+            '<i class="at" style="left: {at}"></i></div></div>'
         ).format(
             holds="yes" if each.holds else "no",
             name=each.limits.dimension,
@@ -123,9 +123,10 @@ def curve(points: Sequence[Point], most: int, rule: Rule, hz: float) -> Markup:
         if point.pays or point.begins
     ]
     return Markup(
-        '<div class="curve"><svg viewBox="0 0 {most} 100" preserveAspectRatio="none" role="img" aria-label="probability '
-        'of the last frames"><polyline points="{line}"/></svg><b class="threshold" style="top: {top}"><span>{threshold}'
-        '</span></b>{marks}</div><div class="row soft"><span>{seconds} s ago</span><span class="now">now</span></div>'
+        '<div class="curve"><svg viewBox="0 0 {most} 100" preserveAspectRatio="none" role="img" '
+        'aria-label="probability of the last frames"><polyline points="{line}"/></svg>'
+        '<b class="threshold" style="top: {top}"><span>{threshold}</span></b>{marks}</div>'
+        '<div class="row soft"><span>{seconds} s ago</span><span class="now">now</span></div>'
     ).format(
         most=most,
         line=line,

@@ -1,4 +1,4 @@
-"""What a classifier and its judge say of what is seen, tick by tick: an iterator, without a page and without a clock."""
+"""What a classifier and its judge say of what is seen, tick by tick: an iterator without page or clock."""
 
 from __future__ import annotations
 
@@ -108,4 +108,6 @@ def told_line(watched: Watched) -> str:
     bar = "█" * round(20 * watched.opinion.probability)
     votes = "".join("●" if vote else "○" for vote in watched.votes)
     verdict = "PAYS: " if watched.opinion.pays else ""
-    return f"{watched.seen.where}  {watched.opinion.probability:.2f} {bar:<20} {votes:<5} {verdict}{watched.opinion.told}"
+    return (
+        f"{watched.seen.where}  {watched.opinion.probability:.2f} {bar:<20} {votes:<5} {verdict}{watched.opinion.told}"
+    )

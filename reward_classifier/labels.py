@@ -1,8 +1,8 @@
 """Labels of frames: which show the success, which do not, said by whom and when. Nothing that was said is lost.
 
 A file of SQLite beside the experience. Each act (a key, an edit) adds labels for spans of frames, or clears them; of a
-frame the newest act counts. Undoing is an act too: it takes one back, which another may take back again. A version is an
-act's number: whoever learned from version 7 can be shown just what that was.
+frame the newest act counts. Undoing is an act too: it takes one back, which another may take back again. A version is
+an act's number: whoever learned from version 7 can be shown just what that was.
 """
 
 from __future__ import annotations

@@ -150,7 +150,9 @@ class TestShapes:
         drawn = strip(self.SAID, 8)
         assert drawn.count("<i ") == 3
         assert 'class="run negative" style="left: 0.000%; width: 25.000%"' in drawn  # 2 of 8
-        assert 'class="run positive" style="left: 62.500%; width: 12.500%" title="frames 5 to 5: positive, bert"' in drawn
+        assert (
+            'class="run positive" style="left: 62.500%; width: 12.500%" title="frames 5 to 5: positive, bert"' in drawn
+        )
 
     def test_the_curve_is_a_step_for_each_frame(self) -> None:
         drawn = curve(np.array([0.0, 0.25]), 0.6, 2)

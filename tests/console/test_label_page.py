@@ -1,4 +1,4 @@
-"""The page of `nudge classifier label --page` in a real browser: keys, what they leave on the disk, and a killed server."""
+"""The page of `nudge classifier label --page` in a real browser: keys, what they leave on the disk, a killed server."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         made = Page(browser.open(f"http://127.0.0.1:{port}"), server, folder / "mine.labels.sqlite")
         made.shows("frame 0 of 20", "you are anna")
         made.tab.front()
+        eventually(lambda: bool(made.tab.evaluate("document.hasFocus() && window.did_handshake")), "the focus")
         yield made
 
 

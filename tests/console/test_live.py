@@ -1,15 +1,16 @@
-"""`nudge classifier live`: opinions on what is seen, tick by tick, recorded, simulated or of an arm that nobody drives."""
+"""`nudge classifier live`: opinions on what is seen, tick by tick, of recorded episodes and of a scripted hand."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from console.live_arm import LINGER_STEPS, MISS_EVERY, scripted
+from console.live_recorded import recorded
 from console.live_show import LiveShow
-from console.live_sources import LINGER_STEPS, MISS_EVERY, recorded, scripted
 from console.live_watch import Seen, Watched, watch
 from console.main import main
 from console.presets import load_preset
@@ -17,6 +18,7 @@ from console.settings import Settings
 from judged_episodes import HELD_RAD, write
 from policy.encoder import Encoder, random_encoder
 from policy.experience_file import EpisodeSelection
+from policy.step_schema import StoreError
 from reward_classifier.artefact import SuccessClassifier, open_classifier
 
 ENCODER = ("--encoder.source", "random:0")
@@ -118,23 +120,24 @@ class TestOnRecordedEpisodes:
             recorded(folder / "nowhere.sqlite", EpisodeSelection(), again=True), 10.0, 1.0,
         )  # fmt: skip
         missing.start()
-        with pytest.raises(Exception, match="there is no such file"):
+        with pytest.raises(StoreError, match="there is no such file"):
             missing.await_first()
 
 
 class TestTheScriptedHand:
     @pytest.fixture(scope="class")
-    def episodes(self) -> list[list[Seen]]:
+    @classmethod
+    def episodes(cls) -> list[list[Seen]]:
         """The first ones, up to the first that misses, of which the begin is enough."""
         settings = load_preset(Settings, "fast")
-        source: Iterator[Seen] = scripted(settings)
         episodes: list[list[Seen]] = []
-        for seen in source:
-            if seen.begins:
-                episodes.append([])
-            episodes[-1].append(seen)
-            if len(episodes) == MISS_EVERY and len(episodes[-1]) == 40:
-                break
+        with closing(scripted(settings)) as source:
+            for seen in source:
+                if seen.begins:
+                    episodes.append([])
+                episodes[-1].append(seen)
+                if len(episodes) == MISS_EVERY and len(episodes[-1]) == 40:
+                    break
         return episodes
 
     def test_lifts_and_holds_up_what_it_has_lifted(self, episodes: list[list[Seen]]) -> None:

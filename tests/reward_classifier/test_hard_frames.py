@@ -49,9 +49,7 @@ def found(
 ) -> list[Suggestion]:
     made = table(told, len(probability))
     settings = settings or HardSettings()
-    return hard_frames(
-        made, probability.reshape(-1), dealt_with(made, told, MADE_NS), rule, contract(), settings
-    )
+    return hard_frames(made, probability.reshape(-1), dealt_with(made, told, MADE_NS), rule, contract(), settings)
 
 
 def flat(episodes: int = 1, probability: float = 0.0) -> NDArray[np.float64]:

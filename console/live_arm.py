@@ -1,24 +1,19 @@
-"""What `nudge classifier live` looks at: recorded episodes, a real arm that nobody drives, or a simulated one that a
-scripted hand drives. Each is an iterator, and whoever asks for the next tick says when.
+"""Arms as `nudge classifier live` looks at them: a real one that nobody drives, or a simulated one that a scripted hand
+drives. Each is an iterator, and whoever asks for the next tick says when.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Generator
-from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from console.errors import ConsoleError
 from console.live_watch import Seen
 from console.settings import Settings
 from policy.experience import Observation
-from policy.experience_file import EpisodeSelection, ExperienceFile
 from policy.preprocess import preprocess_frame
-from reward_classifier.frames import observations
 from robot.arm import ArmReading
 from robot.contract import real_contract
 from robot.controller import EndEffectorController
@@ -30,21 +25,6 @@ from teleop.takeover import OperatorView
 LINGER_STEPS = 12  # a scripted hand goes on holding up what it has lifted, so that the judge may pay
 MISS_EVERY = 3  # one in so many episodes fails: the hand closes beside the cube
 MISS_M = 0.045
-
-
-def recorded(path: Path, selection: EpisodeSelection, *, again: bool) -> Generator[Seen]:
-    """Episodes of a file of experience. again: from the first one after the last. Raise `ConsoleError` for none."""
-    with closing(ExperienceFile(path)) as experience:
-        outcomes = experience.outcomes(selection)
-    if not outcomes:
-        raise ConsoleError(f"{path}: got no episode that has an end, expected one to watch; choose others")
-    for outcome in itertools.cycle(outcomes) if again else outcomes:
-        with closing(ExperienceFile(path)) as experience:
-            seen = observations(experience, outcome)
-        ended = "ended in success" if outcome.success else "ended without success"
-        for frame, each in enumerate(seen):
-            where = f"episode {outcome.session[:8]}/{outcome.episode}, which {ended}: frame {frame:>3} of {outcome.steps}"
-            yield Seen(each, where, begins=frame == 0)
 
 
 def looked_at(settings: Settings) -> Generator[Seen]:
