@@ -107,13 +107,15 @@ def episode_row(outcome: EpisodeOutcome, said: Mapping[int, Said], suggested: in
     authors = ", ".join(sorted({each.act.author for each in said.values()}))
     told = f"{len(said)} of {frames} frames" + (f" · {authors}" if authors else "")
     return Markup(
-        '<div class="row"><b>{name}</b><span class="chip {kind}">{result}</span>{hard}</div>{strip}'
-        '<div class="soft">{told}</div>'
+        '<div class="row"><b>{name}</b><span class="chip {kind}">{result}</span></div>{strip}'
+        '<div class="row soft"><span>{told}</span>{hard}</div>'
     ).format(
         name=episode_name(outcome),
         kind="success" if outcome.success else "failure",
         result="success" if outcome.success else "no success",
-        hard=Markup('<span class="chip hard">{}</span>').format(suggested) if suggested else "",
+        hard=Markup('<span class="chip hard" title="frames to label next">{}</span>').format(suggested)
+        if suggested
+        else "",
         strip=strip(said, frames),
         told=told,
     )

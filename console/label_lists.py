@@ -72,9 +72,9 @@ class HardList:
         self._heading, self._list = written("heading"), tagged("div", "list")
         self._pictures: dict[tuple[int, int], list[str]] = {}
 
-    def draw(self, place: int, frame: int) -> None:
-        """Those of now; the one that is seen is marked."""
-        suggested = self._desk.suggestions()
+    def draw(self, place: int, frame: int) -> bool:
+        """Those of now; the one that is seen is marked. Whether there are others than before."""
+        before, suggested = self._desk.suggested, self._desk.suggestions()
         if suggested[:SHOWN] != self._shown:
             self._shown = suggested[:SHOWN]
             self._fill()
@@ -82,6 +82,7 @@ class HardList:
         for each, button in zip(self._shown, self._buttons, strict=True):
             here = (each.episode, each.step) == (place, frame)
             button.classes(add="here") if here else button.classes(remove="here")
+        return suggested is not before
 
     def _fill(self) -> None:
         self._list.clear()

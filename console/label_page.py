@@ -122,8 +122,8 @@ class LabelPage:
         """What others have said, and what the classifier thinks by now."""
         with self._explained():
             self._desk.refresh()
-            self._hard.draw(self._hand.place, self._hand.frame)
-            if self._hand.seen != self._desk.version:
+            others = self._hard.draw(self._hand.place, self._hand.frame)
+            if others or self._hand.seen != self._desk.version:
                 self._hand.seen = self._desk.version
                 self._episodes.draw(self._hand.place)
         self._draw()

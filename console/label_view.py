@@ -51,9 +51,9 @@ class LabelView:
         with tagged("div", "tools"):
             self._label_tools = {key: self._label_tool(key) for key in LABEL_KEYS}
             self._tool("z", "undo")
-            self._tool("h", "next hard frame")
+            self._tool("h", "next hard")
             self._play = self._tool(" ", "play")
-            self._speed = self._tool("s", "speed 1×")
+            self._speed = self._tool("s", "1×")
         written("hint").set_content(_MORE_KEYS)
 
     def draw(self, hand: LabelHand, film: Film, *, playing: bool, speed: str) -> None:
@@ -72,7 +72,7 @@ class LabelView:
             held = hand.held is not None and hand.held.label is label
             self._label_tools[key].classes(add="held") if held else self._label_tools[key].classes(remove="held")
         self._play.set_content("stop" if playing else "play")
-        self._speed.set_content(f"speed {speed}")
+        self._speed.set_content(speed)
 
     def _thought(self, hand: LabelHand) -> Markup:
         opinions = self._desk.opinions

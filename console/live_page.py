@@ -55,14 +55,14 @@ class LivePage:
 
 def verdict(watched: Watched) -> tuple[str, Markup]:
     """What the judge says now, as a kind for the style sheet and as text."""
-    opinion = watched.opinion
+    opinion, paid = watched.opinion, watched.paid
     if opinion.pays:
-        kind, says = "pays", "Success: it pays"
-    elif watched.paid:
-        kind, says = "paid", "Success: it has paid"
+        kind, says, why = "pays", "Success: it pays", opinion.told
+    elif paid is not None:
+        kind, says, why = "paid", "Success: it has paid", f"{paid.told}, at probability {paid.probability:.2f}"
     else:
-        kind, says = "no", "It does not pay"
-    return kind, Markup("<h1>{}</h1><p>{}</p>").format(says, opinion.told)
+        kind, says, why = "no", "It does not pay", opinion.told
+    return kind, Markup("<h1>{}</h1><p>{}</p>").format(says, why)
 
 
 def votes(watched: Watched, rule: Rule) -> Markup:

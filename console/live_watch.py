@@ -53,14 +53,14 @@ class Watched:
     """A tick with the judge's opinion.
 
     votes: whether each of the last n frames looks like success, the oldest first; fewer at the begin of an episode
-    paid: whether this episode was paid for, now or before
+    paid: the opinion that paid for this episode, now or before; None where none has
     """
 
     seen: Seen
     opinion: Opinion
     votes: tuple[bool, ...]
     gate: tuple[GateValue, ...]
-    paid: bool
+    paid: Opinion | None
 
 
 def watch(
@@ -74,18 +74,18 @@ def watch(
     rule, contract = classifier.facts.rule, classifier.facts.contract
     featurizer, judge = Featurizer(encoder, None, contract), classifier.judge()
     votes: deque[bool] = deque(maxlen=rule.n)
-    paid = False
+    paid: Opinion | None = None
     for each in seen:
         if each.begins or (endless and paid and not any(votes)):
             judge.begin()
             votes.clear()
-            paid = False
+            paid = None
         proprioception = each.observation.proprioception
         maps = featurizer.maps(featurizer.stack(each.observation.frames)[:, None]).cpu()  # (cameras, 1, channels, h, w)
         probability = float(classifier.probability(maps, proprioception[None])[0])
         opinion = judge.tick(probability, proprioception)
         votes.append(probability >= rule.threshold)
-        paid |= opinion.pays
+        paid = opinion if opinion.pays else paid
         yield Watched(each, opinion, tuple(votes), _gate(classifier, each.observation), paid)
 
 

@@ -6,9 +6,10 @@ import itertools
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from console.live_arm import LINGER_STEPS, MISS_EVERY, scripted
+from console.live_arm import LINGER_STEPS, MISS_EVERY, looked_at, scripted
 from console.live_recorded import recorded
 from console.live_show import LiveShow
 from console.live_watch import Seen, Watched, watch
@@ -16,10 +17,14 @@ from console.main import main
 from console.presets import load_preset
 from console.settings import Settings
 from judged_episodes import HELD_RAD, write
+from policy.contract import Crop
 from policy.encoder import Encoder, random_encoder
 from policy.experience_file import EpisodeSelection
 from policy.step_schema import StoreError
 from reward_classifier.artefact import SuccessClassifier, open_classifier
+from robot.virtual.commands import State
+from robot.virtual.control import Remote
+from virtual_arm import torque_of, true_rad
 
 ENCODER = ("--encoder.source", "random:0")
 
@@ -49,39 +54,33 @@ def classifier(folder: Path) -> SuccessClassifier:
     return open_classifier(folder / "lamp")
 
 
-def watched(folder: Path, classifier: SuccessClassifier, encoder: Encoder, *, endless: bool = False) -> list[Watched]:
+@pytest.fixture(scope="module")
+def ticks(folder: Path, classifier: SuccessClassifier, encoder: Encoder) -> list[Watched]:
+    """All three episodes, of 21 frames each; the failure is the last."""
     seen = recorded(folder / "watched.sqlite", EpisodeSelection(), again=False)
-    if endless:
-        seen = (Seen(each.observation, each.where, begins=False) for each in seen)
-    return list(watch(seen, classifier, encoder, endless=endless))
+    return list(watch(seen, classifier, encoder))
 
 
 class TestOnRecordedEpisodes:
-    def test_each_success_is_paid_once_and_the_failure_never(
-        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
-    ) -> None:
-        ticks = watched(folder, classifier, encoder)
+    def test_each_success_is_paid_once_and_the_failure_never(self, ticks: list[Watched]) -> None:
         assert [each.seen.begins for each in ticks].count(True) == 3
         paid = [index for index, each in enumerate(ticks) if each.opinion.pays]
         assert [index // 21 for index in paid] == [0, 1]  # 21 frames each, the failure is the third
-        assert ticks[paid[0]].paid
-        assert not ticks[21].paid  # the next episode begins anew
+        assert ticks[20].paid is ticks[paid[0]].opinion
+        assert ticks[21].paid is None  # the next episode begins anew
         assert "which ended without success: frame" in ticks[-1].seen.where
 
     def test_votes_are_those_of_the_last_frames_of_this_episode(
-        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+        self, ticks: list[Watched], classifier: SuccessClassifier
     ) -> None:
-        rule, ticks = classifier.facts.rule, watched(folder, classifier, encoder)
+        rule = classifier.facts.rule
         for first in (0, 21, 42):
             assert len(ticks[first].votes) == 1
         for index in range(21):
             last = ticks[max(0, index + 1 - rule.n) : index + 1]
             assert list(ticks[index].votes) == [each.opinion.probability >= rule.threshold for each in last]
 
-    def test_the_gate_shows_each_dimension_and_whether_it_holds(
-        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
-    ) -> None:
-        ticks = watched(folder, classifier, encoder)
+    def test_the_gate_shows_each_dimension_and_whether_it_holds(self, ticks: list[Watched]) -> None:
         jaw, height = ticks[20].gate
         assert (jaw.limits.dimension, height.limits.dimension) == ("joint.gripper", "tool.z")
         assert jaw.value == pytest.approx(HELD_RAD)
@@ -93,9 +92,11 @@ class TestOnRecordedEpisodes:
     def test_without_episodes_the_judge_begins_anew_once_success_is_out_of_sight(
         self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
     ) -> None:
-        ticks = watched(folder, classifier, encoder, endless=True)
-        assert sum(each.opinion.pays for each in ticks) == 2
-        assert not ticks[-1].paid
+        seen = recorded(folder / "watched.sqlite", EpisodeSelection(), again=False)
+        unbroken = (Seen(each.observation, each.where, begins=False) for each in seen)
+        found = list(watch(unbroken, classifier, encoder, endless=True))
+        assert sum(each.opinion.pays for each in found) == 2
+        assert found[-1].paid is None
 
     def test_in_the_terminal_each_frame_is_a_line(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         command = ["classifier", "live", str(folder / "lamp"), "--store", str(folder / "watched.sqlite"), "--no-page"]
@@ -153,3 +154,30 @@ class TestTheScriptedHand:
 def test_ticks_are_asked_for_one_by_one(folder: Path) -> None:
     first = next(itertools.islice(recorded(folder / "watched.sqlite", EpisodeSelection(), again=True), 63, None))
     assert first.where.startswith("episode cdcdcdcd/0")  # the first one again, after 3 of 21 frames
+
+
+def test_a_real_arm_is_looked_at_and_left_limp(virtual: Remote) -> None:
+    preset = load_preset(Settings, "virtual")
+    shown = virtual.tell(State())["cameras"]
+    names = [camera.name for camera in preset.contract.cameras]
+    devices = [{"kind": "zmq", "name": name, "port": shown[name]["port"], "noisy": False} for name in names]
+    so101 = preset.arm.so101.model_dump() | {
+        "port": virtual.folder / "follower",
+        "calibration_dir": virtual.folder / "calibration",
+        "cameras": preset.arm.so101.cameras.model_dump() | {"devices": devices},
+    }
+    size = {"native_height_px": 120, "native_width_px": 160, "crop": Crop(top=0, left=20, height=120, width=120)}
+    contract = preset.contract.model_dump() | {"cameras": [{"name": name} | size for name in names]}
+    arm = preset.arm.model_dump() | {"so101": so101}
+    settings = Settings.model_validate(preset.model_dump() | {"arm": arm, "contract": contract})
+    with closing(looked_at(settings)) as source:
+        seen = next(source)
+        assert seen.begins
+        assert {name: frame.shape for name, frame in seen.observation.frames.items()} == dict.fromkeys(
+            names, (128, 128, 3)
+        )
+        joints, lead = seen.observation.proprioception[:6], seen.observation.proprioception[9:]
+        np.testing.assert_allclose(joints, true_rad(virtual), atol=0.01)
+        np.testing.assert_allclose(lead, 0, atol=1e-6)  # nobody commands it
+        assert not next(source).begins
+    assert torque_of(virtual) == []
