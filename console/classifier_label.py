@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from contextlib import closing
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
@@ -20,7 +21,7 @@ from reward_classifier.artefact import SuccessClassifier, open_classifier
 from reward_classifier.frames import every_frame
 from reward_classifier.key_labels import label_from_keys
 from reward_classifier.label_acts import EDIT
-from reward_classifier.labels import EpisodeKey, Label, LabelBook, Labels, Span
+from reward_classifier.labels import EpisodeKey, Label, LabelBook, Labels, Sayings, Span
 
 _ONE_OF = "--page, --suggest, --from-key, --undo and --frames FIRST LAST"
 
@@ -82,7 +83,7 @@ def _suggest(options: LabelOptions) -> int:
         raise ConsoleError(
             "label --suggest: got no classifier, expected --classifier FOLDER: it is asked what it doubts"
         )
-    with closing(ExperienceFile(options.path)) as experience, closing(LabelBook(options.label_path)) as book:
+    with closing(ExperienceFile(options.path)) as experience:
         outcomes = experience.outcomes(options.selection)
         classifier, encoder = _opened(options, experience)
         opinions = Opinions(classifier, every_frame(experience, {}, outcomes))
@@ -90,7 +91,7 @@ def _suggest(options: LabelOptions) -> int:
         bar = Console(stderr=True)
         for _ in track(opinions.look(experience, encoder), "looking at episodes", unknown, console=bar, transient=True):
             pass
-        found = opinions.suggestions(book.sayings(), options.hard)
+    found = opinions.suggestions(_sayings(options.label_path), options.hard)
     console = Console()
     if not found:
         console.print("no frame is suggested: labels and classifier agree everywhere")
@@ -105,6 +106,14 @@ def _suggest(options: LabelOptions) -> int:
     console.print(table)
     console.print("label them with `nudge classifier label --page` and the same options", highlight=False)
     return 0
+
+
+def _sayings(path: Path) -> Sayings:
+    """What is said of frames; nothing where there is no such file, and none is made."""
+    if not path.is_file():
+        return {}
+    with closing(LabelBook(path)) as book:
+        return book.sayings()
 
 
 def _opened(options: LabelOptions, experience: ExperienceFile) -> tuple[SuccessClassifier, Encoder]:

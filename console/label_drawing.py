@@ -144,8 +144,8 @@ def opinion_line(probability: float, threshold: float, origin: Origin) -> Markup
     """What the classifier thinks of the frame that is seen."""
     sure = "yes" if probability >= threshold else "no"
     return Markup(
-        '<span class="probability {sure}">{value}</span> <span class="soft">probability; from {threshold} on it looks '
-        "like success · {origin}</span>"
+        '<span class="probability {sure}">{value}</span> <span class="soft">probability; threshold {threshold} · '
+        "{origin}</span>"
     ).format(sure=sure, value=f"{probability:.2f}", threshold=f"{threshold:.2f}", origin=origin.value)
 
 

@@ -115,9 +115,7 @@ def _paid(
         here = table.rows(episode)
         at = None if dealt.said[here].any() else paid_at(each, rule)
         if at is not None:
-            told = (
-                f"would be paid for here, and nothing is said of this episode: probability {each.probability[at]:.2f}"
-            )
+            told = f"nothing is said of this episode; probability {each.probability[at]:.2f}"
             found.append(Suggestion(episode, at, Why.PAID, float(each.probability[at]), told))
     yield from sorted(found, key=lambda each: -each.probability)
 

@@ -5,6 +5,7 @@
   const again = ["ArrowLeft", "ArrowRight"];
   const named = (event) => (event.key.length === 1 ? event.key.toLowerCase() : event.key);
   document.addEventListener("keydown", (event) => {
+    if (!window.did_handshake) return; // keys that wait for the connection could change places
     const key = named(event);
     if (event.ctrlKey || event.metaKey || event.altKey || !(once.includes(key) || again.includes(key))) return;
     event.preventDefault();

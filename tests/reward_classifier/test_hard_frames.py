@@ -88,7 +88,7 @@ class TestEpisodesOfWhichNothingIsSaid:
         probability = flat(2)
         probability[0, 3:6] = 0.8, 0.2, 0.9  # 2 of the last 3 at frame 5
         assert places(found({}, probability))[0] == (Why.PAID, 0, 5)
-        assert "would be paid for here" in found({}, probability)[0].told
+        assert found({}, probability)[0].told == "nothing is said of this episode; probability 0.90"
 
     def test_are_not_where_the_gate_refuses(self) -> None:
         gate = Gate(limits=(Limits(dimension="tool.z", unit="m", low=0.06, high=None),))  # all are at 0.05
