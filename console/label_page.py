@@ -5,8 +5,10 @@ Everything can be done with keys, and whatever they label is in the file at once
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 from nicegui import events, ui
@@ -161,7 +163,7 @@ class LabelPage:
     def _remember(self) -> None:
         """In the address, so that a page that is loaded anew shows this episode."""
         name = episode_name(self._desk.outcomes[self._hand.place])
-        ui.run_javascript(f"history.replaceState(null, '', '?episode={name}')")
+        ui.run_javascript(f"history.replaceState(null, '', {json.dumps('?episode=' + quote(name))})")
 
     def _draw(self) -> None:
         hand, desk = self._hand, self._desk

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from nicegui import events, ui
 
 from console import label_drawing as drawing
 from console.label_desk import Film, LabelDesk
 from console.label_hand import LabelHand
-from console.page_parts import png_url, tagged, written
+from console.page_parts import camera_picture, png_url, tagged, written
 from reward_classifier.labels import Label
 
 LABEL_KEYS = {"p": Label.POSITIVE, "n": Label.NEGATIVE, "u": Label.UNSURE, "x": None}
@@ -42,7 +42,7 @@ class LabelView:
         self._title = written("title")
         self._cameras = tagged("div", "cameras")
         with self._cameras:
-            self._pictures = {camera.name: _picture(camera.name) for camera in desk.contract.cameras}
+            self._pictures = {camera.name: camera_picture(camera.name) for camera in desk.contract.cameras}
         self._now, self._opinion = written("now"), written("now")
         with tagged("div", "timeline") as timeline:
             self._shapes, self._cursor = written("shapes"), written("over")
@@ -111,13 +111,6 @@ class LabelView:
             written("", "kbd").set_content(key.upper())
             written("", "span").set_content(name)
         return button
-
-
-def _picture(camera: str) -> ui.element:
-    with tagged("div", "camera"):
-        shown = ui.element("img").props(f'alt="{camera}"')
-        written("", "span").set_content(escape(camera))
-    return shown
 
 
 def _source(picture: ui.element, url: str) -> None:

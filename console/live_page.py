@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from nicegui import ui
 
 from console.live_show import LiveShow, Point
 from console.live_watch import GateValue, Watched
 from console.local_page import serve
-from console.page_parts import TEMPLATES, tagged, written
+from console.page_parts import TEMPLATES, camera_picture, tagged, written
 from reward_classifier.judge import Rule
 
 
@@ -25,7 +25,7 @@ class LivePage:
         with tagged("div", "live"):
             self._head = written("head")
             with tagged("div", "cameras"):
-                self._pictures = {name: _picture(name) for name in show.latest.pictures}
+                self._pictures = {name: camera_picture(name) for name in show.latest.pictures}
             with tagged("div", "side"):
                 self._verdict, self._votes, self._gate = written("verdict"), written("card"), written("card")
             self._curve = written("card wide")
@@ -140,13 +140,6 @@ def curve(points: Sequence[Point], most: int, rule: Rule, hz: float) -> Markup:
 def serve_live(show: LiveShow, rule: Rule, title: str, port: int) -> None:
     """Serve the page until Ctrl+C."""
     serve(lambda: LivePage(show, rule, title), port, "Live classifier · Nudge")
-
-
-def _picture(camera: str) -> ui.element:
-    with tagged("div", "camera"):
-        shown = ui.element("img").props(f'alt="{camera}"')
-        written("", "span").set_content(escape(camera))
-    return shown
 
 
 def _percent(share: float) -> str:

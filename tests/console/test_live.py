@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from contextlib import closing
 from pathlib import Path
@@ -123,6 +124,29 @@ class TestOnRecordedEpisodes:
         missing.start()
         with pytest.raises(StoreError, match="there is no such file"):
             missing.await_first()
+
+    def test_the_page_shows_picture_gate_and_what_the_judge_says(
+        self, folder: Path, classifier: SuccessClassifier, encoder: Encoder
+    ) -> None:
+        from nicegui.testing import user_simulation
+
+        from console.live_page import LivePage
+
+        seen = recorded(folder / "watched.sqlite", EpisodeSelection(), again=True)
+        show = LiveShow(lambda each: watch(each, classifier, encoder), seen, 50.0, 1.0)
+        show.start()
+        show.await_first()
+
+        async def visit() -> None:
+            async with user_simulation(root=lambda: LivePage(show, classifier.facts.rule, "lamp")) as user:
+                await user.open("/")
+                for text in ("Success: it has paid", "of the last", "joint.gripper", "which ended in success"):
+                    await user.should_see(text, retries=100)
+
+        try:
+            asyncio.run(visit())
+        finally:
+            show.stop()
 
 
 class TestTheScriptedHand:
