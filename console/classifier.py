@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
@@ -12,7 +10,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from console.classifier_options import EvalOptions, LabelOptions, ListOptions, TrainOptions
+from console.classifier_label import label
+from console.classifier_live import live
+from console.classifier_options import EvalOptions, ListOptions, TrainOptions
 from console.classifier_report import write_classifier_report
 from console.errors import ConsoleError
 from console.presets import parse_options
@@ -25,19 +25,20 @@ from reward_classifier.evaluate import evaluate_classifier, unseen
 from reward_classifier.figures import Figures
 from reward_classifier.frames import read_frames
 from reward_classifier.judge import Rule
-from reward_classifier.key_labels import label_from_keys
-from reward_classifier.labels import EpisodeKey, Label, LabelBook, Labels, Span, read_labels
+from reward_classifier.labels import read_labels
 from reward_classifier.settings import ClassifierSettings
 
 REPORT_FILE = "report.html"
 USAGE = """\
-usage: nudge classifier {label,train,eval,list} [--run NAME | --store PATH] [options]
+usage: nudge classifier {label,train,eval,live,list} [--run NAME | --store PATH] [options]
 
 verbs:
-  label  say which frames show success: --from-key takes the operator's word about whole episodes, --frames is yours
-         about some of one, and --undo takes the last one back
+  label  say which frames show success: --from-key takes the operator's word about whole episodes, --page is where you
+         look at frames and label them with keys, --frames names some; --undo takes the last one back, and --suggest
+         says which frames a classifier would have labelled next
   train  a classifier of the labelled frames, --out FOLDER, with a report in it; status 1 when it pays too often
   eval   FOLDER: how it does on other labelled experience; --json for programs
+  live   FOLDER: watch what it thinks of what the cameras see now, or of recorded episodes
   list   which there are, and how good they were found to be
 
 `nudge classifier VERB --help` lists the options of one.
@@ -47,28 +48,6 @@ verbs:
 def main(argv: list[str]) -> int:
     """Run one of the verbs; returns the exit status."""
     return run_subverb("classifier", argv, _VERBS, USAGE)
-
-
-def label(argv: list[str]) -> int:
-    """Say which frames show success."""
-    options = parse_options(LabelOptions, argv, "nudge classifier label", flags=True)
-    if [options.from_key, options.undo, options.frames is not None].count(True) != 1:
-        raise ConsoleError("label: expected one of --from-key, --undo and --frames FIRST LAST; see --help")
-    author, now = options.author or getpass.getuser(), time.time_ns()
-    with closing(ExperienceFile(options.path)) as experience, closing(LabelBook(options.label_path)) as book:
-        if options.undo:
-            version = book.undo(author, now)
-            print(f"{options.label_path}: version {version} takes the last one back")
-            return 0
-        if options.from_key:
-            outcomes = experience.outcomes(options.selection)
-            hz = experience.contract.control_hz
-            new = label_from_keys(book, outcomes, hz, options.keys, author, now, again=options.again)
-            print(f"{new} of {len(outcomes)} episodes were labelled by how they ended")
-        else:
-            book.add([_span(options, experience)], "edit", author, now)
-        _tell_labels(book.labels(), book)
-    return 0
 
 
 def train(argv: list[str]) -> int:
@@ -136,7 +115,10 @@ def show(argv: list[str]) -> int:
     options = parse_options(ListOptions, argv, "nudge classifier list", flags=True)
     found = {folder: read_facts(folder) for folder in list_classifiers(options.folder)}
     if options.as_json:
-        rows = [{"path": str(folder)} | facts.model_dump(mode="json") for folder, facts in found.items()]
+        rows = [
+            {"path": str(folder)} | facts.model_dump(mode="json", exclude={"data": {"out_of_fold"}})
+            for folder, facts in found.items()
+        ]
         print(json.dumps({"classifiers": rows}))
         return 0
     if not found:
@@ -160,29 +142,6 @@ def show(argv: list[str]) -> int:
         )
     Console().print(table)
     return 0
-
-
-def _span(options: LabelOptions, experience: ExperienceFile) -> Span:
-    """The frames that the options mean, of exactly one episode and within it."""
-    outcomes = experience.outcomes(options.selection)
-    if len(outcomes) != 1 or options.frames is None:
-        raise ConsoleError(
-            f"label: got {len(outcomes)} episodes, expected one; name it with --selection.session and "
-            f"--selection.episodes"
-        )
-    outcome, (first, last) = outcomes[0], options.frames
-    if last > outcome.steps:
-        raise ConsoleError(
-            f"label: got frames up to {last}, expected at most {outcome.steps}: the episode has {outcome.steps} steps, "
-            f"and one frame after them"
-        )
-    return Span(EpisodeKey(outcome.session, outcome.episode), first, last, options.label)
-
-
-def _tell_labels(labels: Labels, book: LabelBook) -> None:
-    counts = {each: sum(list(frames.values()).count(each) for frames in labels.values()) for each in Label}
-    told = ", ".join(f"{count:,} {each.value}" for each, count in counts.items())
-    print(f"{book.path}: version {book.version}, {len(labels)} episodes, frames: {told}")
 
 
 def _figures_table(title: str, figures: Figures, rule: Rule) -> Table:
@@ -209,4 +168,10 @@ def _progress[T](items: Sequence[T], what: str) -> Iterable[T]:
     return track(items, what, console=Console(stderr=True), transient=True)
 
 
-_VERBS: dict[str, Callable[[list[str]], int]] = {"label": label, "train": train, "eval": evaluate, "list": show}
+_VERBS: dict[str, Callable[[list[str]], int]] = {
+    "label": label,
+    "train": train,
+    "eval": evaluate,
+    "live": live,
+    "list": show,
+}

@@ -12,6 +12,7 @@ from console.run_folder import STORE_FILE
 from policy.contract import Frozen
 from policy.experience_file import EpisodeSelection
 from policy.settings import EncoderSettings
+from reward_classifier.hard_frames import HardSettings
 from reward_classifier.labels import Label
 from reward_classifier.settings import ClassifierSettings, KeyLabelSettings
 
@@ -39,8 +40,10 @@ class ExperienceOptions(Frozen):
 
 
 class LabelOptions(ExperienceOptions):
-    """One of --from-key, --undo, or --frames of one episode."""
+    """One of --page, --suggest, --from-key, --undo, or --frames of one episode."""
 
+    page: bool = Field(default=False, description="Open a page on which frames are labelled with keys.")
+    suggest: bool = Field(default=False, description="Print the frames that --classifier would have labelled next.")
     from_key: bool = Field(default=False, description="From how episodes ended, of all that have no label yet.")
     again: bool = Field(default=False, description="With --from-key: also those that have, whoever gave them.")
     undo: bool = Field(default=False, description="Take back the newest act; again, the one before.")
@@ -48,6 +51,12 @@ class LabelOptions(ExperienceOptions):
     label: tyro.conf.EnumChoicesFromValues[Label] = Field(default=Label.UNSURE, description="What these frames show.")
     author: str = Field(default="", description="Who says so; empty: the one who is logged in.")
     keys: KeyLabelSettings = KeyLabelSettings()
+    classifier: Path | None = Field(
+        default=None, description="Folder of a classifier: its opinion of each frame is shown, and what it doubts."
+    )
+    hard: HardSettings = HardSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    port: int = Field(default=8092, gt=0, le=65535, description="Port of the page, on 127.0.0.1 alone.")
 
 
 class TrainOptions(ExperienceOptions, ClassifierSettings):

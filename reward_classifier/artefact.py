@@ -45,6 +45,9 @@ class DataFacts(Frozen):
     negatives: int
     episodes: tuple[str, ...] = Field(description="Digest of each episode: none of them may judge it later.")
     folds: tuple[int, ...] = Field(description="In which turn of the cross-validation each was predicted.")
+    out_of_fold: tuple[tuple[float, ...], ...] = Field(
+        default=(), description="Probability of each frame of each episode, by a network that had not seen the episode."
+    )
     colours: dict[str, tuple[float, float, float]] = Field(description="Mean red, green, blue of each camera, 0..255.")
 
 

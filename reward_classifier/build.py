@@ -73,7 +73,7 @@ def train_classifier(
         contract=contract,
         temperature=temperature,
         rule=rule,
-        data=_data_facts(experience, table, label_version, turns),
+        data=_data_facts(experience, table, label_version, turns, probability),
         settings=settings,
         updates=updates,
         train_s=train_s,
@@ -110,7 +110,13 @@ def _out_of_fold(
     return logits, int(np.median(updates))
 
 
-def _data_facts(experience: ExperienceFile, table: FrameTable, label_version: int, turns: Sequence[Part]) -> DataFacts:
+def _data_facts(
+    experience: ExperienceFile,
+    table: FrameTable,
+    label_version: int,
+    turns: Sequence[Part],
+    probability: NDArray[np.float64],
+) -> DataFacts:
     folds = np.empty(len(table.outcomes), int)
     for number, turn in enumerate(turns):
         folds[turn.predicted] = number
@@ -121,5 +127,8 @@ def _data_facts(experience: ExperienceFile, table: FrameTable, label_version: in
         negatives=table.count(NEGATIVE),
         episodes=table.digests,
         folds=tuple(int(fold) for fold in folds),
+        out_of_fold=tuple(
+            tuple(probability[table.rows(episode)].round(4).tolist()) for episode in range(len(table.outcomes))
+        ),
         colours=mean_colours(experience, table.outcomes),
     )

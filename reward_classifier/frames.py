@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +64,16 @@ def read_frames(experience: ExperienceFile, labels: Labels, selection: EpisodeSe
             f"labels: none of {len(outcomes)} episodes has any, expected some of either class; label them first, "
             f"`nudge classifier label --from-key` takes what the operator's key said"
         )
+    return every_frame(experience, labels, labelled)
+
+
+def every_frame(experience: ExperienceFile, labels: Labels, outcomes: Sequence[EpisodeOutcome]) -> FrameTable:
+    """The table of these episodes, whether anything is said of them or not; there must be one."""
     width = 4 * len(experience.contract.proprioception)
-    digests, steps, classes, rows = [], [], [], []
-    for outcome in labelled:
+    digests, steps, rows = [], [], []
+    for outcome in outcomes:
         digest = hashlib.sha256()
         seen = list(_observations(experience.messages(outcome.id)))
-        known = labels[EpisodeKey(outcome.session, outcome.episode)]
         for message in seen:
             if len(message.proprioception) != width:
                 raise StoreDamaged(f"episode {outcome.session[:8]}/{outcome.episode}: got proprioception of "
@@ -80,15 +84,20 @@ def read_frames(experience: ExperienceFile, labels: Labels, selection: EpisodeSe
                 digest.update(frame.png)
         digests.append(digest.hexdigest())
         steps.append(np.arange(len(seen)))
-        classes.append([_CLASSES[known.get(step, Label.UNSURE)] for step in range(len(seen))])
     return FrameTable(
-        outcomes=tuple(labelled),
+        outcomes=tuple(outcomes),
         digests=tuple(digests),
-        episode=np.repeat(np.arange(len(labelled)), [len(each) for each in steps]),
+        episode=np.repeat(np.arange(len(outcomes)), [len(each) for each in steps]),
         step=np.concatenate(steps),
-        label=np.concatenate(classes).astype(np.int64),
+        label=_classes(labels, outcomes, [len(each) for each in steps]),
         proprioception=np.array(rows, np.float32),
     )
+
+
+def relabelled(table: FrameTable, labels: Labels) -> FrameTable:
+    """The same frames with other labels."""
+    lengths = np.bincount(table.episode, minlength=len(table.outcomes)).tolist()
+    return replace(table, label=_classes(labels, table.outcomes, lengths))
 
 
 def chosen_episodes(table: FrameTable, episodes: Sequence[int]) -> FrameTable:
@@ -137,3 +146,14 @@ def _observations(messages: Sequence[pb.Step]) -> Iterator[pb.Observation]:
         yield message.observation
         if message.HasField("final_observation"):
             yield message.final_observation
+
+
+def _classes(labels: Labels, outcomes: Sequence[EpisodeOutcome], lengths: Sequence[int]) -> NDArray[np.int64]:
+    """What is learned from each frame of these episodes: (N,) of 1, 0 and -1."""
+    told = (labels.get(EpisodeKey(outcome.session, outcome.episode), {}) for outcome in outcomes)
+    classes = [
+        _CLASSES[known.get(step, Label.UNSURE)]
+        for known, length in zip(told, lengths, strict=True)
+        for step in range(length)
+    ]
+    return np.array(classes, np.int64)

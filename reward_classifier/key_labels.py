@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from policy.experience_file import EpisodeOutcome
+from reward_classifier.label_acts import KEY
 from reward_classifier.labels import EpisodeKey, Label, LabelBook, Span
 from reward_classifier.settings import KeyLabelSettings
-
-SOURCE = "key"
 
 
 def key_spans(outcome: EpisodeOutcome, control_hz: float, settings: KeyLabelSettings) -> list[Span]:
@@ -42,5 +41,5 @@ def label_from_keys(
     new = [each for each in outcomes if again or EpisodeKey(each.session, each.episode) not in known]
     spans = [span for outcome in new for span in key_spans(outcome, control_hz, settings)]
     if spans:
-        book.add(spans, SOURCE, author, wall_ns)
+        book.add(spans, KEY, author, wall_ns)
     return len(new)

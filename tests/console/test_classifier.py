@@ -6,11 +6,17 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from console.classifier import REPORT_FILE
+from console.label_opinions import Opinions, Origin
 from console.main import main
 from judged_episodes import SESSION, write
+from policy.encoder import random_encoder
+from policy.experience_file import EpisodeSelection, ExperienceFile
+from reward_classifier.artefact import open_classifier
+from reward_classifier.frames import every_frame
 from reward_classifier.labels import EpisodeKey, Label, LabelBook
 
 QUICK = (
@@ -68,11 +74,12 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ((), "expected one of --from-key, --undo and --frames"),
-            (("--from-key", "--undo"), "expected one of --from-key, --undo and --frames"),
+            ((), "got 0 of them, expected one of --page, --suggest, --from-key, --undo and --frames"),
+            (("--from-key", "--undo"), "got 2 of them, expected one of"),
             (("--frames", 0, 3), "got 2 episodes, expected one"),
             (("--selection.session", SESSION[:4], "--selection.episodes", 1, "--frames", 0, 40), "expected at most 20"),
             (("--undo",), "there is none"),
+            (("--suggest",), "expected --classifier FOLDER"),
         ],
     )
     def test_what_cannot_be_meant_is_told(
@@ -132,3 +139,34 @@ class TestEvaluation:
         assert found["path"].endswith("lamp")
         assert nudge("list", "--folder", folder) == 0
         assert "no classifier is there" in capsys.readouterr().out
+
+
+class TestWhichFramesToLabelNext:
+    def test_of_experience_without_labels_it_asks_where_it_would_pay(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = (
+            "label",
+            "--suggest",
+            "--classifier",
+            folder / "classifiers" / "lamp",
+            "--encoder.source",
+            "random:0",
+        )
+        capsys.readouterr()
+        assert nudge(*command, "--store", folder / "other.sqlite", "--labels", tmp_path / "none.sqlite") == 0
+        told = capsys.readouterr().out
+        assert told.count("would be paid") == 6  # each success, and no failure
+        assert "cdcdcdcd/5" in told
+        assert "cdcdcdcd/6" not in told
+        assert not (tmp_path / "none.sqlite").exists()
+
+    def test_of_episodes_that_it_learned_from_the_networks_are_asked_that_had_not_seen_them(self, folder: Path) -> None:
+        classifier = open_classifier(folder / "classifiers" / "lamp")
+        with closing(ExperienceFile(folder / "mine.sqlite")) as experience:
+            opinions = Opinions(classifier, every_frame(experience, {}, experience.outcomes(EpisodeSelection())))
+            assert not list(opinions.look(experience, random_encoder(0)))  # nothing is left to be looked at
+        told = opinions.of(0)
+        assert told is not None
+        np.testing.assert_array_equal(told, classifier.facts.data.out_of_fold[0])
+        assert {opinions.origin(episode) for episode in range(12)} == {Origin.HELD_OUT}

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from judged_episodes import SESSION, outcome
-from reward_classifier.errors import LabelError
+from reward_classifier.errors import LabelConflict, LabelError
 from reward_classifier.key_labels import key_spans, label_from_keys
 from reward_classifier.labels import EpisodeKey, Label, LabelBook, Span, read_labels
 from reward_classifier.settings import KeyLabelSettings
@@ -22,7 +22,7 @@ A, B = EpisodeKey(SESSION, 0), EpisodeKey(SESSION, 3)
 POSITIVE, NEGATIVE, UNSURE = Label.POSITIVE, Label.NEGATIVE, Label.UNSURE
 SPANS = st.builds(
     lambda key, first, length, label: Span(key, first, first + length, label),
-    st.sampled_from((A, B)), st.integers(0, 6), st.integers(0, 4), st.sampled_from(list(Label)),
+    st.sampled_from((A, B)), st.integers(0, 6), st.integers(0, 4), st.sampled_from([*Label, None]),
 )  # fmt: skip
 
 
@@ -51,7 +51,9 @@ class AgainstAModel(RuleBasedStateMachine):
             spans = self.acts[index]
             for span in spans if isinstance(spans, list) else ():
                 for frame in range(span.first, span.last + 1):
-                    frames[span.key, frame] = span.label
+                    frames.pop((span.key, frame), None)
+                    if span.label is not None:
+                        frames[span.key, frame] = span.label
         self.states.append(frames)
 
     @rule(spans=st.lists(SPANS, min_size=1, max_size=3))
@@ -120,6 +122,35 @@ def test_two_people_label_at_the_same_time(path: Path) -> None:
         assert anna.labels() == bert.labels() == {A: {0: POSITIVE, 1: POSITIVE, 2: POSITIVE, 3: NEGATIVE, 4: NEGATIVE,
                                                       5: NEGATIVE}}  # fmt: skip
         assert [(act.author, act.source) for act in anna.acts()] == [("anna", "edit"), ("bert", "edit")]
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_not_overruled_unseen(path: Path) -> None:
+    with closing(LabelBook(path)) as anna, closing(LabelBook(path)) as bert:
+        seen = anna.add([Span(A, 0, 3, POSITIVE)], "edit", "anna", 1)
+        bert.add([Span(A, 3, 5, NEGATIVE)], "edit", "bert", 2)
+        with pytest.raises(LabelConflict, match="frames 3 to 3: got them labelled negative by bert since version 1"):
+            anna.add([Span(A, 2, 3, UNSURE)], "edit", "anna", 3, seen)
+        assert anna.version == 2
+        assert anna.add([Span(A, 0, 2, UNSURE)], "edit", "anna", 4, seen) == 3  # other frames
+        assert anna.add([Span(A, 2, 3, UNSURE)], "edit", "anna", 5, anna.version) == 4  # seen, and said again
+        bert.undo("bert", 6, 2)
+        with pytest.raises(LabelConflict, match="frames 4 to 5: got them cleared"):
+            anna.add([Span(A, 4, 6, POSITIVE)], "edit", "anna", 7, 4)
+
+
+def test_a_stroke_of_a_held_key_is_taken_back_as_one_by_who_made_it(path: Path) -> None:
+    with closing(LabelBook(path)) as book:
+        book.add([Span(A, 0, 9, NEGATIVE)], "key", "anna", 1)
+        book.add([Span(A, 2, 2, POSITIVE)], "edit", "anna", 2)
+        for frame in (3, 4):
+            book.add([Span(A, frame, frame, POSITIVE)], "hold", "anna", 3)
+        book.add([Span(B, 0, 0, POSITIVE)], "edit", "bert", 4)
+        assert book.undo_stroke("anna", 5) == [Span(A, frame, frame, POSITIVE) for frame in (2, 3, 4)]
+        assert book.labels() == {A: dict.fromkeys(range(10), NEGATIVE), B: {0: POSITIVE}}
+        with pytest.raises(LabelError, match="anna has labelled nothing by hand"):
+            book.undo_stroke("anna", 6)  # what the operator's key said stays
+        assert book.undo_stroke("bert", 7) == [Span(B, 0, 0, POSITIVE)]
+        assert B not in book.labels()
 
 
 def test_a_span_that_cannot_be_is_refused_and_nothing_is_labelled(path: Path) -> None:

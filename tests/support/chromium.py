@@ -44,17 +44,17 @@ class Tab:
         """Give it the focus, which takes it from the others."""
         self.call("Page.bringToFront")
 
-    def key_down(self, key: str, *, repeat: bool = False, ctrl: bool = False) -> None:
+    def key_down(self, key: str, *, repeat: bool = False, ctrl: bool = False, shift: bool = False) -> None:
         """A key goes down, or repeats by itself."""
-        self._key("rawKeyDown", key, autoRepeat=repeat, modifiers=2 if ctrl else 0)
+        self._key("rawKeyDown", key, autoRepeat=repeat, modifiers=2 * ctrl + 8 * shift)
 
     def key_up(self, key: str) -> None:
         """It goes up."""
         self._key("keyUp", key)
 
-    def tap(self, key: str) -> None:
+    def tap(self, key: str, *, shift: bool = False) -> None:
         """Both."""
-        self.key_down(key)
+        self.key_down(key, shift=shift)
         self.key_up(key)
 
     def touch(self, button: str) -> None:
