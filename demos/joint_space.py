@@ -148,8 +148,8 @@ def to_motion(
         beyond[index] = np.abs(wanted - within) > tolerance
         clipped[index] = (np.abs(within - target) > tolerance).any()
         lag_m[index] = np.linalg.norm((within - target)[:3])
-    outside, wide = beyond[:, :3].any(axis=1), beyond[:, 3]
-    return Motion(proprioception.astype(np.float32), action, clipped, outside, np.asarray(wide), lag_m, tilt_rad)
+    outside, wide = np.asarray(beyond[:, :3].any(axis=1)), beyond[:, 3]
+    return Motion(proprioception.astype(np.float32), action, clipped, outside, wide, lag_m, tilt_rad)
 
 
 def _ranges_rad(scale: Scale) -> tuple[Vector, Vector]:

@@ -27,7 +27,7 @@ A, B = "a" * 32, "b" * 32
 
 def quiet_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A fixture: the library below LeRobot copies what it reads, into the test's folder instead of the user's."""
-    import datasets  # type: ignore[import-untyped]  # a library below LeRobot
+    import datasets
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
