@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from console.coach import desk
-from console.coach import learner
-from console.coach import places
-from console.coach import progress
-from console.coach import takeovers
+from console.coach import desk, learner, places, progress, takeovers
 from console.coach.advice import Advice, Coaching, NotJudged
 from console.coach.catalogue import RULES
 from console.coach.evidence import RunEvidence

@@ -19,6 +19,7 @@ from console.page import page_template
 from console.report import training_curve
 from console.report_data import Evaluation, ReportError
 from console.report_figures import TrainingCurve, success_map
+from console.words import WORDS
 from learner.evaluations import EVALUATION_FILE
 
 RECENT_EPISODES = 200  # behind the map of training
@@ -44,6 +45,7 @@ class Parts:
             "top": self._html("top", words=words, mood=mood),
             "band": self._html("band", band=band(state)),
             "chance": self._html("chance", probability=None if newest is None else newest.probability),
+            "buttons": self._html("buttons", words=WORDS if state.alive else ()),
             "actors": self._html("actors", actors=actors(state)),
             "numbers": self._html("numbers", numbers=key_numbers(state, curve)),
             "alerts": self._html("alerts", alerts=alerts(state)),

@@ -37,9 +37,9 @@ _FRESH = {"Cache-Control": "no-store"}
 
 
 class DashboardServer:
-    """The application. watch: what `hub` looks at; commands: None where nobody takes any"""
+    """The application. watch: what `hub` looks at; commands: who takes them"""
 
-    def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands | None = None) -> None:
+    def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands) -> None:
         self._hub, self._watch, self._access, self._commands = hub, watch, access, commands
         self._static = {name: (TEMPLATES / name).read_text() for name in SCRIPTS}
         self._static["dashboard.css"] = page_template("dashboard/dashboard.css.j2").render()
@@ -74,7 +74,6 @@ class DashboardServer:
             since=self._hub.mark(shown),
             cursor=shown.cursor,
             cameras=[camera.name for camera in shown.state.settings.contract.cameras],
-            words=WORDS if self._commands is not None else (),
         )
 
     async def _episodes(self, request: Request) -> Response:
@@ -162,7 +161,7 @@ class DashboardServer:
 
     async def _command(self, request: Request) -> Response:
         word = request.path_params["word"]
-        if self._commands is None or word not in WORDS:
+        if word not in WORDS:
             raise HTTPException(404, "nobody takes this command")
         return PlainTextResponse(await asyncio.to_thread(self._commands.send, word))
 

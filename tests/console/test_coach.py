@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from actor.camera_watch import EVERY_STEPS
-from console.coach.main import curve_line, histogram_lines, tell
 from console.coach.advice import Coaching, Curve, Histogram
 from console.coach.gather import gather_evidence
+from console.coach.main import curve_line, histogram_lines, tell
 from console.coach.rules import advise
 from console.main import main
 from console.presets import dump_settings, load_preset

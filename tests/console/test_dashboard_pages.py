@@ -112,7 +112,9 @@ class TestWithoutABrowser:
     def test_what_is_not_there_is_not_found(self, desk: Desk) -> None:
         for path in ("/episode/99", "/frame/99/camera0", "/frame/1/none", "/static/x", "/episodes?before=x"):
             assert desk.refused(path)[0] == 404
-        assert desk.refused("/command/pause", "POST") == (404, "nobody takes this command")
+        assert desk.refused("/command/dance", "POST")[0] == 404
+        status, reason = desk.refused("/command/pause", "POST")
+        assert (status, reason) == (409, f"run {desk.settings.run!r}: no learner runs, so nobody can be told anything")
 
     def test_another_sites_page_can_neither_ask_nor_command(self, desk: Desk) -> None:
         assert desk.refused("/", Host="evil.example")[0] == 400
