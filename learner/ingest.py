@@ -1,19 +1,25 @@
-"""From the store's steps to encoded ones, beside the trainer's thread: on all cores while many steps wait."""
+"""From the store's steps to encoded ones, beside the trainer's thread: on all cores while many steps wait.
+
+A step that comes is encoded with the first view of its frames, the unshifted one. The other views follow, oldest step
+first, while no step waits, in threads to which the system gives what others leave of the processor.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from learner.replay import EncodedObservation, EncodedStep
+from learner.replay import EncodedObservation, EncodedStep, LaterViews
 from policy.contract import Contract
 from policy.encoder import Encoder
 from policy.experience import Observation, Step
@@ -25,7 +31,8 @@ POLL_S = 0.02  # wait between two looks into a store that has nothing new
 PAGE = 32  # frames encoded at once to fit the reduction
 LIVE_PAGE = 8  # steps read at once while training, so that `env_steps` is never old
 MOST_WORKERS = 8  # threads that encode
-QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; 16 KB each with the fast preset
+QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; at most 16 KB each with the fast preset
+NICER = 10  # of the threads that encode later views: about a tenth of a core that somebody else wants as well
 
 
 class StepCounts(Protocol):
@@ -67,28 +74,61 @@ class StepEncoder:
         self._contract = contract
         self._seed = seed
 
+    @property
+    def views_later(self) -> bool:
+        """Whether there are views beyond the first."""
+        return self._settings.augmentation == "cached" and self._settings.views > 1
+
     def encode(self, cursor: int, step: Step) -> EncodedStep:
-        """Encode one step of the store."""
+        """Encode one step of the store, with all views."""
+        return self._encode(cursor, step, self._all)
+
+    def encode_first(self, cursor: int, step: Step) -> EncodedStep:
+        """Encode one step of the store, with the first view alone."""
+        return self._encode(cursor, step, self._first)
+
+    def encode_later(self, cursor: int, step: Step) -> LaterViews:
+        """What `encode` gives beyond `encode_first`."""
+        seen = (step.observation,) if step.final is None else (step.observation, step.final)
+        images = tuple(self._later(each, cursor, final) for final, each in enumerate(seen))
+        return LaterViews(cursor, step.id, images)
+
+    def _encode(self, cursor: int, step: Step, view: Callable[[Observation, int, int], NDArray[Any]]) -> EncodedStep:
+        def encoded(observation: Observation, final: int) -> EncodedObservation:
+            body = normalise(observation.proprioception, self._contract.proprioception)
+            return EncodedObservation(view(observation, cursor, final), body)
+
         return EncodedStep(
             cursor=cursor,
             id=step.id,
-            observation=self._observation(step.observation, cursor, 0),
+            observation=encoded(step.observation, 0),
             action=step.action,
             source=step.source,
             reward=step.reward,
             terminated=step.terminated,
-            final=None if step.final is None else self._observation(step.final, cursor, 1),
+            final=None if step.final is None else encoded(step.final, 1),
             rejected=step.rejected,
         )
 
-    def _observation(self, observation: Observation, cursor: int, final: int) -> EncodedObservation:
-        body = normalise(observation.proprioception, self._contract.proprioception)
+    # Each of these calls the encoder with as many frames every time: products of other sizes may be summed in another
+    # order, and a view is the same to the last bit whenever it is encoded.
+
+    def _first(self, observation: Observation, _cursor: int, _final: int) -> NDArray[Any]:
         frames = self.featurizer.stack(observation.frames)  # (cameras, H, W, 3)
-        if self._settings.augmentation == "on-the-fly":
-            return EncodedObservation(frames, body)
-        rng = np.random.default_rng([self._seed, cursor, final])
+        return frames if self._settings.augmentation == "on-the-fly" else self._maps(frames[:, None])
+
+    def _later(self, observation: Observation, cursor: int, final: int) -> NDArray[np.float16]:
+        frames, rng = self.featurizer.stack(observation.frames), np.random.default_rng([self._seed, cursor, final])
         views = crop_views(frames, self._settings.views, self._settings.pad_px, rng)  # (cameras, views, H, W, 3)
-        return EncodedObservation(self.featurizer.maps(views).to(device="cpu", dtype=torch.float16).numpy(), body)
+        return self._maps(views[:, 1:])
+
+    def _all(self, observation: Observation, cursor: int, final: int) -> NDArray[Any]:
+        first = self._first(observation, cursor, final)
+        return np.concatenate([first, self._later(observation, cursor, final)], axis=1) if self.views_later else first
+
+    def _maps(self, views: NDArray[np.uint8]) -> NDArray[np.float16]:
+        maps: NDArray[np.float16] = self.featurizer.maps(views).to(device="cpu", dtype=torch.float16).numpy()
+        return maps
 
 
 class Ingest:
@@ -96,34 +136,55 @@ class Ingest:
 
     On a processor each of several threads encodes a step with one core: threads of one operation wait for each other,
     ten times as long where an actor has one of the cores.
+    cursor, views_cursor: the last step that replay has, and the last one that has all views there
+    encoded: what the store has, in its order; the later views of a step some time after the step
     """
 
-    def __init__(self, store: StepSource, encoder: StepEncoder, cursor: int) -> None:
-        self.encoded: queue.Queue[EncodedStep] = queue.Queue(QUEUE_STEPS)
+    def __init__(self, store: StepSource, encoder: StepEncoder, cursor: int, views_cursor: int) -> None:
+        self.encoded: queue.Queue[EncodedStep | LaterViews] = queue.Queue(QUEUE_STEPS)
         self.env_steps = store.counts().env_steps
         self._store = store
         self._encoder = encoder
         self._cursor = cursor
+        self._views_cursor = views_cursor
 
     def run(self, stop: threading.Event) -> None:
         """Encode until `stop`; an error ends the thread, and whoever waits for it gets the error."""
         ahead: deque[Future[EncodedStep]] = deque()
+        later: deque[Future[LaterViews]] = deque()
         workers = _workers(self._encoder.featurizer.encoder)
-        with ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,)) as pool:
+        with (
+            ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,)) as pool,
+            ThreadPoolExecutor(workers, "views", _work_when_others_rest) as spare,
+        ):
             while not stop.is_set():
                 self.env_steps = self._store.counts().env_steps
                 page = self._store.read_after(self._cursor, LIVE_PAGE)
                 for self._cursor, step in page:
-                    ahead.append(pool.submit(self._encoder.encode, self._cursor, step))
+                    ahead.append(pool.submit(self._encoder.encode_first, self._cursor, step))
                 while len(ahead) > (workers if page else 0) and not stop.is_set():
                     self._put(ahead.popleft().result(), stop)
                 if not page:
+                    self._go_on_with_views(later, 2 * workers, spare)
+                    while later and later[0].done() and not stop.is_set():
+                        self._put(later.popleft().result(), stop)
                     stop.wait(POLL_S)
+            spare.shutdown(cancel_futures=True)
 
-    def _put(self, step: EncodedStep, stop: threading.Event) -> None:
+    def _go_on_with_views(self, later: deque[Future[LaterViews]], enough: int, spare: ThreadPoolExecutor) -> None:
+        """Have the views of the next steps encoded, unless enough wait for that."""
+        if not self._encoder.views_later or len(later) > enough:
+            return
+        for cursor, step in self._store.read_after(self._views_cursor, LIVE_PAGE):
+            if cursor > self._cursor:  # it came just now, and its first view is yet to be encoded
+                return
+            later.append(spare.submit(self._encoder.encode_later, cursor, step))
+            self._views_cursor = cursor
+
+    def _put(self, encoded: EncodedStep | LaterViews, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
-                self.encoded.put(step, timeout=0.1)
+                self.encoded.put(encoded, timeout=0.1)
             except queue.Full:
                 continue
             return
@@ -168,3 +229,11 @@ def _workers(encoder: Encoder) -> int:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_WORKERS)
+
+
+def _work_when_others_rest() -> None:
+    """For a thread that must take no core from an update, an actor or a step that came."""
+    torch.set_num_threads(1)
+    if sys.platform == "linux":  # elsewhere a thread has no such number of its own
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + NICER, 19))

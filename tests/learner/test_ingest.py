@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -15,8 +17,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from learner.checkpoint_folder import list_checkpoints
-from learner.ingest import QUEUE_STEPS, Ingest, StepEncoder, fit_on_demos
+from learner.ingest import POLL_S, QUEUE_STEPS, Ingest, StepEncoder, fit_on_demos
 from learner.publisher import PolicyPublisher
+from learner.replay import EncodedStep, LaterViews
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
@@ -24,6 +27,7 @@ from policy.experience import Source, Step
 from policy.fakes import fake_contract, fake_episode
 from policy.features import Featurizer
 from policy.settings import FeatureSettings
+from waiting import eventually
 
 CONTRACT = fake_contract(cameras=1, proprioception=3, size_px=32)
 TINY = ResNet10Shape(embedding_size=8, hidden_sizes=(8, 8, 16, 16))
@@ -86,6 +90,20 @@ class TestStepEncoder:
         other = StepEncoder(featurizer, FEATURES, CONTRACT, 4).encode(5, store.steps[4])
         assert not np.array_equal(first.observation.images[:, 1], other.observation.images[:, 1])
 
+    def test_first_and_later_views_are_those_that_it_gives_at_once_to_the_last_bit(
+        self, encoder: Encoder, store: Recorded
+    ) -> None:
+        settings = FEATURES.model_copy(update={"views": 3})
+        step_encoder, step = StepEncoder(Featurizer(encoder, None, CONTRACT), settings, CONTRACT, 3), store.steps[4]
+        whole, first = step_encoder.encode(5, step), step_encoder.encode_first(5, step)
+        later = step_encoder.encode_later(5, step)
+        assert (later.cursor, later.id) == (5, step.id)
+        assert whole.final is not None
+        assert first.final is not None
+        parts = zip((first.observation, first.final), later.images, (whole.observation, whole.final), strict=True)
+        for one, others, both in parts:
+            assert np.array_equal(np.concatenate([one.images, others], axis=1), both.images)
+
     def test_frames_for_fresh_crops_are_not_encoded(self, encoder: Encoder, store: Recorded) -> None:
         settings = FEATURES.model_copy(update={"augmentation": "on-the-fly"})
         step = StepEncoder(Featurizer(encoder, None, CONTRACT), settings, CONTRACT, 3).encode(5, store.steps[4])
@@ -108,7 +126,7 @@ class TestIngest:
         small = [replace(step, observation=steps[0].observation) for step in steps]
         settings = FEATURES.model_copy(update={"augmentation": "on-the-fly"})
         step_encoder = StepEncoder(Featurizer(encoder, None, CONTRACT), settings, CONTRACT, 0)
-        ingest, stop = Ingest(Recorded(small), step_encoder, cursor=3), threading.Event()
+        ingest, stop = Ingest(Recorded(small), step_encoder, cursor=3, views_cursor=3), threading.Event()
         thread = threading.Thread(target=ingest.run, args=(stop,))
         threads = torch.get_num_threads()
         thread.start()
@@ -125,6 +143,56 @@ class TestIngest:
         assert not thread.is_alive()
         assert ingest.encoded.empty()
         assert torch.get_num_threads() == threads  # the trainer's arithmetic is not its encoders'
+
+    def test_further_views_follow_in_the_order_of_the_steps_once_no_step_waits(
+        self, encoder: Encoder, store: Recorded
+    ) -> None:
+        step_encoder = StepEncoder(Featurizer(encoder, None, CONTRACT), FEATURES, CONTRACT, 0)
+        growing = Recorded(store.steps[:16])
+        ingest, stop = Ingest(growing, step_encoder, cursor=7, views_cursor=3), threading.Event()
+        thread = threading.Thread(target=ingest.run, args=(stop,))
+        thread.start()
+        try:
+            seen = [ingest.encoded.get(timeout=DEADLINE_S) for _ in range(9 + 13)]
+            growing.steps = store.steps
+            seen += [ingest.encoded.get(timeout=DEADLINE_S) for _ in range(2 * 4)]
+        finally:
+            stop.set()
+            thread.join(DEADLINE_S)
+        firsts = [each.cursor for each in seen if isinstance(each, EncodedStep)]
+        later = [each for each in seen if isinstance(each, LaterViews)]
+        assert firsts == list(range(8, 21))
+        assert [each.cursor for each in later] == list(range(4, 21))
+        assert all(isinstance(each, EncodedStep) for each in seen[:9])
+        expected = step_encoder.encode_later(9, store.steps[8])
+        assert all(map(np.array_equal, later[5].images, expected.images))
+
+    def test_where_one_view_is_all_nothing_follows(self, encoder: Encoder, store: Recorded) -> None:
+        settings = FEATURES.model_copy(update={"views": 1})
+        ingest = Ingest(store, StepEncoder(Featurizer(encoder, None, CONTRACT), settings, CONTRACT, 0), 18, 0)
+        stop = threading.Event()
+        thread = threading.Thread(target=ingest.run, args=(stop,))
+        thread.start()
+        try:
+            assert [ingest.encoded.get(timeout=DEADLINE_S).cursor for _ in range(2)] == [19, 20]
+            with pytest.raises(queue.Empty):
+                ingest.encoded.get(timeout=5 * POLL_S)
+        finally:
+            stop.set()
+            thread.join(DEADLINE_S)
+
+
+def with_all_views(folder: Path, store: Recorded, encoder: Encoder, settings: LearnerSettings) -> None:
+    """A run that has learned nothing yet, and of which all views are there: from here on no draw depends on timing."""
+    waiting = settings.trainer.model_copy(update={"online_steps_before_training": 1_000})
+    settings = settings.model_copy(update={"trainer": waiting})
+    trainer, stop = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, folder, 0), threading.Event()
+    thread = threading.Thread(target=trainer.run, args=(stop,))
+    thread.start()
+    eventually(lambda: trainer.status().phase == "training" and trainer.status().views_missing == 0)
+    stop.set()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
 
 
 def train(
@@ -156,6 +224,8 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
             "trainer": {"demo_episodes": 2, "utd": 2.0, "threads": 1},
         }
     )
+    with_all_views(tmp_path / "whole", store, encoder, settings)
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
     whole = train(tmp_path / "whole", store, encoder, settings, 40)
     train(tmp_path / "parts", store, encoder, settings, 7)
     parts = train(tmp_path / "parts", store, encoder, settings, 40)
