@@ -61,7 +61,7 @@ class Options:
 
 
 def make_set(settings: Settings, steps: int, folder: Path) -> Path:
-    """A demo set of so many steps or a few more, in whole episodes: a few different ones, over and over, as new ones."""
+    """A demo set of so many steps or a few more, in whole episodes: a few different ones, over and over."""
     from demos.checks import Checks
     from demos.make_set import make_demo_set
     from learner.store import ExperienceStore

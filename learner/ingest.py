@@ -11,9 +11,9 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from policy.settings import FeatureSettings
 
 POLL_S = 0.02  # wait between two looks into a store that has nothing new
 PAGE = 32  # frames encoded at once to fit the reduction
-LIVE_PAGE = 8  # steps read at once while training, so that `env_steps` is never old
+LIVE_PAGE = 8  # steps that are read and encoded at once; few, so that `env_steps` is never old
 MOST_WORKERS = 8  # threads that encode
 QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; at most 16 KB each with the fast preset
 NICER = 10  # of the threads that encode later views: about a tenth of a core that somebody else wants as well
@@ -66,7 +66,11 @@ class StepSource(Protocol):
 
 
 class StepEncoder:
-    """Steps as replay keeps them. The same step always gives the same numbers."""
+    """Steps as replay keeps them.
+
+    Views of the same frame are always the same crops, and their maps the same numbers, but for the last bit of a
+    float16 perhaps: products of other sizes, of more frames at once, may be summed in another order.
+    """
 
     def __init__(self, featurizer: Featurizer, settings: FeatureSettings, contract: Contract, seed: int) -> None:
         self.featurizer = featurizer
@@ -79,56 +83,84 @@ class StepEncoder:
         """Whether there are views beyond the first."""
         return self._settings.augmentation == "cached" and self._settings.views > 1
 
+    def encode_first(self, steps: Sequence[tuple[int, Step]]) -> list[EncodedStep]:
+        """Encode steps of the store, each with its cursor, with the first view alone."""
+        return self._encoded(steps, self._first(_observations(steps)))
+
+    def encode_later(self, steps: Sequence[tuple[int, Step]]) -> list[LaterViews]:
+        """What completes them."""
+        images = iter(self._later(_observations(steps)))
+        return [LaterViews(cursor, step.id, tuple(next(images) for _ in _seen(step))) for cursor, step in steps]
+
     def encode(self, cursor: int, step: Step) -> EncodedStep:
-        """Encode one step of the store, with all views."""
-        return self._encode(cursor, step, self._all)
+        """Encode one step, with all views."""
+        steps = [(cursor, step)]
+        seen = _observations(steps)
+        images = self._first(seen)
+        if self.views_later:
+            images = np.concatenate([images, self._later(seen)], axis=2)
+        return self._encoded(steps, images)[0]
 
-    def encode_first(self, cursor: int, step: Step) -> EncodedStep:
-        """Encode one step of the store, with the first view alone."""
-        return self._encode(cursor, step, self._first)
+    def _encoded(self, steps: Sequence[tuple[int, Step]], images: NDArray[Any]) -> list[EncodedStep]:
+        """images: of all observations in their order, (N, *what `Views` keep)"""
+        rows = iter(images)
 
-    def encode_later(self, cursor: int, step: Step) -> LaterViews:
-        """What `encode` gives beyond `encode_first`."""
-        seen = (step.observation,) if step.final is None else (step.observation, step.final)
-        images = tuple(self._later(each, cursor, final) for final, each in enumerate(seen))
-        return LaterViews(cursor, step.id, images)
+        def encoded(observation: Observation) -> EncodedObservation:
+            return EncodedObservation(next(rows), normalise(observation.proprioception, self._contract.proprioception))
 
-    def _encode(self, cursor: int, step: Step, view: Callable[[Observation, int, int], NDArray[Any]]) -> EncodedStep:
-        def encoded(observation: Observation, final: int) -> EncodedObservation:
-            body = normalise(observation.proprioception, self._contract.proprioception)
-            return EncodedObservation(view(observation, cursor, final), body)
+        return [
+            EncodedStep(
+                cursor=cursor,
+                id=step.id,
+                observation=encoded(step.observation),
+                action=step.action,
+                source=step.source,
+                reward=step.reward,
+                terminated=step.terminated,
+                final=None if step.final is None else encoded(step.final),
+                rejected=step.rejected,
+            )
+            for cursor, step in steps
+        ]
 
-        return EncodedStep(
-            cursor=cursor,
-            id=step.id,
-            observation=encoded(step.observation, 0),
-            action=step.action,
-            source=step.source,
-            reward=step.reward,
-            terminated=step.terminated,
-            final=None if step.final is None else encoded(step.final, 1),
-            rejected=step.rejected,
-        )
+    def _first(self, seen: Sequence[_Seen]) -> NDArray[Any]:
+        """The frames themselves, (N, cameras, H, W, 3), or their maps, (N, cameras, 1, channels, h, w)."""
+        frames = np.stack([self.featurizer.stack(each.observation.frames) for each in seen])  # (N, cameras, H, W, 3)
+        return frames if self._settings.augmentation == "on-the-fly" else self._maps(frames[:, :, None])
 
-    # Each of these calls the encoder with as many frames every time: products of other sizes may be summed in another
-    # order, and a view is the same to the last bit whenever it is encoded.
+    def _later(self, seen: Sequence[_Seen]) -> NDArray[np.float16]:
+        """Maps of the random crops, (N, cameras, views - 1, channels, h, w)."""
+        return self._maps(np.stack([self._crops(each) for each in seen]))
 
-    def _first(self, observation: Observation, _cursor: int, _final: int) -> NDArray[Any]:
-        frames = self.featurizer.stack(observation.frames)  # (cameras, H, W, 3)
-        return frames if self._settings.augmentation == "on-the-fly" else self._maps(frames[:, None])
-
-    def _later(self, observation: Observation, cursor: int, final: int) -> NDArray[np.float16]:
-        frames, rng = self.featurizer.stack(observation.frames), np.random.default_rng([self._seed, cursor, final])
-        views = crop_views(frames, self._settings.views, self._settings.pad_px, rng)  # (cameras, views, H, W, 3)
-        return self._maps(views[:, 1:])
-
-    def _all(self, observation: Observation, cursor: int, final: int) -> NDArray[Any]:
-        first = self._first(observation, cursor, final)
-        return np.concatenate([first, self._later(observation, cursor, final)], axis=1) if self.views_later else first
+    def _crops(self, seen: _Seen) -> NDArray[np.uint8]:
+        """The same ones each time. Returns (cameras, views - 1, H, W, 3)."""
+        rng = np.random.default_rng([self._seed, seen.cursor, seen.final])
+        frames = self.featurizer.stack(seen.observation.frames)
+        return crop_views(frames, self._settings.views, self._settings.pad_px, rng)[:, 1:]
 
     def _maps(self, views: NDArray[np.uint8]) -> NDArray[np.float16]:
-        maps: NDArray[np.float16] = self.featurizer.maps(views).to(device="cpu", dtype=torch.float16).numpy()
-        return maps
+        """(N, cameras, views, H, W, 3) -> (N, cameras, views, channels, h, w)."""
+        n, cameras, count = views.shape[:3]
+        frames = views.swapaxes(0, 1).reshape(cameras, n * count, *views.shape[3:])
+        maps = self.featurizer.maps(frames).to(device="cpu", dtype=torch.float16)
+        return maps.reshape(cameras, n, count, *maps.shape[2:]).transpose(0, 1).numpy()
+
+
+class _Seen(NamedTuple):
+    """An observation of a step. final: 1 for the one that ends an episode, else 0"""
+
+    cursor: int
+    final: int
+    observation: Observation
+
+
+def _seen(step: Step) -> tuple[Observation, ...]:
+    return (step.observation,) if step.final is None else (step.observation, step.final)
+
+
+def _observations(steps: Sequence[tuple[int, Step]]) -> list[_Seen]:
+    """In the order in which replay stores them."""
+    return [_Seen(cursor, final, seen) for cursor, step in steps for final, seen in enumerate(_seen(step))]
 
 
 class Ingest:
@@ -150,8 +182,8 @@ class Ingest:
 
     def run(self, stop: threading.Event) -> None:
         """Encode until `stop`; an error ends the thread, and whoever waits for it gets the error."""
-        ahead: deque[Future[EncodedStep]] = deque()
-        later: deque[Future[LaterViews]] = deque()
+        ahead: deque[Future[list[EncodedStep]]] = deque()
+        later: deque[Future[list[LaterViews]]] = deque()
         workers = _workers(self._encoder.featurizer.encoder)
         with (
             ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,)) as pool,
@@ -160,8 +192,9 @@ class Ingest:
             while not stop.is_set():
                 self.env_steps = self._store.counts().env_steps
                 page = self._store.read_after(self._cursor, LIVE_PAGE)
-                for self._cursor, step in page:
-                    ahead.append(pool.submit(self._encoder.encode_first, self._cursor, step))
+                if page:
+                    self._cursor = page[-1][0]
+                    ahead.append(pool.submit(self._encoder.encode_first, page))
                 while len(ahead) > (workers if page else 0) and not stop.is_set():
                     self._put(ahead.popleft().result(), stop)
                 if not page:
@@ -171,23 +204,22 @@ class Ingest:
                     stop.wait(POLL_S)
             spare.shutdown(cancel_futures=True)
 
-    def _go_on_with_views(self, later: deque[Future[LaterViews]], enough: int, spare: ThreadPoolExecutor) -> None:
+    def _go_on_with_views(self, later: deque[Future[list[LaterViews]]], enough: int, spare: ThreadPoolExecutor) -> None:
         """Have the views of the next steps encoded, unless enough wait for that."""
-        if not self._encoder.views_later or len(later) > enough:
-            return
-        for cursor, step in self._store.read_after(self._views_cursor, LIVE_PAGE):
-            if cursor > self._cursor:  # it came just now, and its first view is yet to be encoded
-                return
-            later.append(spare.submit(self._encoder.encode_later, cursor, step))
-            self._views_cursor = cursor
+        while self._encoder.views_later and len(later) < enough and self._views_cursor < self._cursor:
+            page = self._store.read_after(self._views_cursor, LIVE_PAGE)
+            page = [(cursor, step) for cursor, step in page if cursor <= self._cursor]  # no step that came just now
+            self._views_cursor = page[-1][0]
+            later.append(spare.submit(self._encoder.encode_later, page))
 
-    def _put(self, encoded: EncodedStep | LaterViews, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self.encoded.put(encoded, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+    def _put(self, encoded: Sequence[EncodedStep | LaterViews], stop: threading.Event) -> None:
+        for each in encoded:
+            while not stop.is_set():
+                try:
+                    self.encoded.put(each, timeout=0.1)
+                except queue.Full:
+                    continue
+                break
 
 
 def fit_on_demos(

@@ -122,7 +122,14 @@ class FreshViews:
         """(cameras, channels, h, w)."""
         return self.featurizer.shape
 
-    def draw(self, kept: Tensor, slots: NDArray[np.int64], whole: int, bits: NDArray[np.uint32], out: Tensor) -> None:
+    def draw(
+        self,
+        kept: Tensor,
+        slots: NDArray[np.int64],
+        whole: int,  # noqa: ARG002  # frames are always whole
+        bits: NDArray[np.uint32],
+        out: Tensor,
+    ) -> None:
         """Crop at random offsets and encode."""
         frames, sides = kept.numpy(), 2 * self.pad_px + 1
         halves = np.stack([bits >> 16, bits & 0xFFFF], axis=-1)  # 16 bits each for top and left

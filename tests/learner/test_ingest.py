@@ -95,8 +95,8 @@ class TestStepEncoder:
     ) -> None:
         settings = FEATURES.model_copy(update={"views": 3})
         step_encoder, step = StepEncoder(Featurizer(encoder, None, CONTRACT), settings, CONTRACT, 3), store.steps[4]
-        whole, first = step_encoder.encode(5, step), step_encoder.encode_first(5, step)
-        later = step_encoder.encode_later(5, step)
+        whole, first = step_encoder.encode(5, step), step_encoder.encode_first([(5, step)])[0]
+        later = step_encoder.encode_later([(5, step)])[0]
         assert (later.cursor, later.id) == (5, step.id)
         assert whole.final is not None
         assert first.final is not None
@@ -164,7 +164,7 @@ class TestIngest:
         assert firsts == list(range(8, 21))
         assert [each.cursor for each in later] == list(range(4, 21))
         assert all(isinstance(each, EncodedStep) for each in seen[:9])
-        expected = step_encoder.encode_later(9, store.steps[8])
+        expected = step_encoder.encode_later(list(enumerate(store.steps, start=1))[3:11])[5]
         assert all(map(np.array_equal, later[5].images, expected.images))
 
     def test_where_one_view_is_all_nothing_follows(self, encoder: Encoder, store: Recorded) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -264,7 +265,7 @@ class StoppingSink:
 
 
 class TestGoingOnBitByBit:
-    SETTINGS = {"features": {"views": 3, "reduced_channels": 8}, "sac": {"batch_size": 16, "critics": 3}}
+    SETTINGS: ClassVar = {"features": {"views": 3, "reduced_channels": 8}, "sac": {"batch_size": 16, "critics": 3}}
 
     def begin(self, store: MemoryStore, encoder: Encoder, folder: Path) -> None:
         """A run that has learned nothing yet, of which all views are there: until then draws depend on timing."""
