@@ -118,9 +118,10 @@ def _encoding_threads(
     """The trainer's way from the store into replay, by its own parts: a thread that encodes, one that adds."""
     import torch
 
-    from learner.ingest import Ingest, StepEncoder, fit_on_demos
+    from learner.ingest import Ingest, fit_on_demos
     from learner.replay import LaterViews, Replay
     from learner.replay_layout import make_layout
+    from learner.step_encoder import StepEncoder
     from policy.encoder import load_encoder
     from policy.features import Featurizer
 

@@ -11,20 +11,20 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from learner.replay import EncodedObservation, EncodedStep, LaterViews
+from learner.replay import EncodedStep, LaterViews
+from learner.step_encoder import StepEncoder
 from policy.contract import Contract
 from policy.encoder import Encoder
 from policy.experience import Observation, Step
-from policy.features import FeatureReduction, Featurizer, crop_views, fit_reduction
-from policy.preprocess import normalise
+from policy.features import FeatureReduction, Featurizer, fit_reduction
 from policy.settings import FeatureSettings
 
 POLL_S = 0.02  # wait between two looks into a store that has nothing new
@@ -63,104 +63,6 @@ class StepSource(Protocol):
     def counts(self) -> StepCounts:
         """How much is there."""
         ...
-
-
-class StepEncoder:
-    """Steps as replay keeps them.
-
-    Views of the same frame are always the same crops, and their maps the same numbers, but for the last bit of a
-    float16 perhaps: products of other sizes, of more frames at once, may be summed in another order.
-    """
-
-    def __init__(self, featurizer: Featurizer, settings: FeatureSettings, contract: Contract, seed: int) -> None:
-        self.featurizer = featurizer
-        self._settings = settings
-        self._contract = contract
-        self._seed = seed
-
-    @property
-    def views_later(self) -> bool:
-        """Whether there are views beyond the first."""
-        return self._settings.augmentation == "cached" and self._settings.views > 1
-
-    def encode_first(self, steps: Sequence[tuple[int, Step]]) -> list[EncodedStep]:
-        """Encode steps of the store, each with its cursor, with the first view alone."""
-        return self._encoded(steps, self._first(_observations(steps)))
-
-    def encode_later(self, steps: Sequence[tuple[int, Step]]) -> list[LaterViews]:
-        """What completes them."""
-        images = iter(self._later(_observations(steps)))
-        return [LaterViews(cursor, step.id, tuple(next(images) for _ in _seen(step))) for cursor, step in steps]
-
-    def encode(self, cursor: int, step: Step) -> EncodedStep:
-        """Encode one step, with all views."""
-        steps = [(cursor, step)]
-        seen = _observations(steps)
-        images = self._first(seen)
-        if self.views_later:
-            images = np.concatenate([images, self._later(seen)], axis=2)
-        return self._encoded(steps, images)[0]
-
-    def _encoded(self, steps: Sequence[tuple[int, Step]], images: NDArray[Any]) -> list[EncodedStep]:
-        """images: of all observations in their order, (N, *what `Views` keep)"""
-        rows = iter(images)
-
-        def encoded(observation: Observation) -> EncodedObservation:
-            return EncodedObservation(next(rows), normalise(observation.proprioception, self._contract.proprioception))
-
-        return [
-            EncodedStep(
-                cursor=cursor,
-                id=step.id,
-                observation=encoded(step.observation),
-                action=step.action,
-                source=step.source,
-                reward=step.reward,
-                terminated=step.terminated,
-                final=None if step.final is None else encoded(step.final),
-                rejected=step.rejected,
-            )
-            for cursor, step in steps
-        ]
-
-    def _first(self, seen: Sequence[_Seen]) -> NDArray[Any]:
-        """The frames themselves, (N, cameras, H, W, 3), or their maps, (N, cameras, 1, channels, h, w)."""
-        frames = np.stack([self.featurizer.stack(each.observation.frames) for each in seen])  # (N, cameras, H, W, 3)
-        return frames if self._settings.augmentation == "on-the-fly" else self._maps(frames[:, :, None])
-
-    def _later(self, seen: Sequence[_Seen]) -> NDArray[np.float16]:
-        """Maps of the random crops, (N, cameras, views - 1, channels, h, w)."""
-        return self._maps(np.stack([self._crops(each) for each in seen]))
-
-    def _crops(self, seen: _Seen) -> NDArray[np.uint8]:
-        """The same ones each time. Returns (cameras, views - 1, H, W, 3)."""
-        rng = np.random.default_rng([self._seed, seen.cursor, seen.final])
-        frames = self.featurizer.stack(seen.observation.frames)
-        return crop_views(frames, self._settings.views, self._settings.pad_px, rng)[:, 1:]
-
-    def _maps(self, views: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """(N, cameras, views, H, W, 3) -> (N, cameras, views, channels, h, w)."""
-        n, cameras, count = views.shape[:3]
-        frames = views.swapaxes(0, 1).reshape(cameras, n * count, *views.shape[3:])
-        maps = self.featurizer.maps(frames).to(device="cpu", dtype=torch.float16)
-        return maps.reshape(cameras, n, count, *maps.shape[2:]).transpose(0, 1).numpy()
-
-
-class _Seen(NamedTuple):
-    """An observation of a step. final: 1 for the one that ends an episode, else 0"""
-
-    cursor: int
-    final: int
-    observation: Observation
-
-
-def _seen(step: Step) -> tuple[Observation, ...]:
-    return (step.observation,) if step.final is None else (step.observation, step.final)
-
-
-def _observations(steps: Sequence[tuple[int, Step]]) -> list[_Seen]:
-    """In the order in which replay stores them."""
-    return [_Seen(cursor, final, seen) for cursor, step in steps for final, seen in enumerate(_seen(step))]
 
 
 class Ingest:
@@ -226,12 +128,36 @@ def fit_on_demos(
     store: StepSource, encoder: Encoder, contract: Contract, settings: FeatureSettings, seed: int
 ) -> FeatureReduction | None:
     """The reduction that `settings` ask for, fitted on at most `fit_frames` demo observations; None for none."""
+    return fit_on_maps(encode_some_demos(store, encoder, contract, settings, seed), settings)
+
+
+def encode_some_demos(
+    store: StepSource, encoder: Encoder, contract: Contract, settings: FeatureSettings, seed: int
+) -> dict[int, Tensor]:
+    """What the reduction is fitted on: maps of at most `fit_frames` demo observations, by cursor; {} if there is none.
+
+    Each float32 (cameras, channels, h, w), as it comes from the encoder.
+    """
+    if settings.reduced_channels is None:
+        return {}
+    featurizer = Featurizer(encoder, None, contract)
+    cursors = _some_demo_cursors(store, settings.fit_frames, seed)
+
+    def encode(some: Sequence[int]) -> Tensor:
+        observations = [store.read_after(cursor - 1, 1)[0][1].observation for cursor in some]
+        return featurizer.maps(np.stack([featurizer.stack(each.frames) for each in observations], axis=1))
+
+    pages = [cursors[start : start + LIVE_PAGE] for start in range(0, len(cursors), LIVE_PAGE)]
+    with ThreadPoolExecutor(_workers(encoder), "fit", torch.set_num_threads, (1,)) as pool:
+        maps = [each for page in pool.map(encode, pages) for each in page.unbind(1)]
+    return dict(zip(cursors, maps, strict=True))
+
+
+def fit_on_maps(maps: Mapping[int, Tensor], settings: FeatureSettings) -> FeatureReduction | None:
+    """The reduction that `settings` ask for, fitted on what `encode_some_demos` gave."""
     if settings.reduced_channels is None:
         return None
-    chosen = _some_demo_observations(store, settings.fit_frames, seed)
-    return fit_on_observations(
-        chosen, Featurizer(encoder, None, contract), settings.reduced_channels, settings.whiten_softness
-    )
+    return fit_reduction(torch.stack(list(maps.values()), dim=1), settings.reduced_channels, settings.whiten_softness)
 
 
 def fit_on_observations(
@@ -243,8 +169,8 @@ def fit_on_observations(
     return fit_reduction(torch.cat(chunks, dim=1), reduced_channels, whiten_softness)
 
 
-def _some_demo_observations(store: StepSource, limit: int, seed: int) -> list[Observation]:
-    """At most `limit` demo observations, each with the same chance (reservoir sampling, algorithm R)."""
+def _some_demo_cursors(store: StepSource, limit: int, seed: int) -> list[int]:
+    """At most `limit` demonstrated steps, each with the same chance (reservoir sampling, algorithm R)."""
     rng = np.random.default_rng([seed, limit])
     chosen: list[int] = []
     for seen, cursor in enumerate(store.demo_cursors()):
@@ -252,7 +178,7 @@ def _some_demo_observations(store: StepSource, limit: int, seed: int) -> list[Ob
             chosen.append(cursor)
         elif (place := int(rng.integers(seen + 1))) < limit:
             chosen[place] = cursor
-    return [store.read_after(cursor - 1, 1)[0][1].observation for cursor in chosen]
+    return chosen
 
 
 def _workers(encoder: Encoder) -> int:

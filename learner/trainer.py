@@ -20,7 +20,7 @@ from learner.checkpoint_folder import CHECKPOINTS, last_policy_version, list_che
 from learner.disk import PatientWriter
 from learner.divergence import DIVERGED, raise_diverged
 from learner.health import HealthWatch
-from learner.ingest import Ingest, StepEncoder, fit_on_demos
+from learner.ingest import Ingest, encode_some_demos, fit_on_maps
 from learner.metrics import MetricsLog
 from learner.open_replay import open_replay
 from learner.ratio import UpdateRatio
@@ -28,6 +28,7 @@ from learner.replay import EncodedStep, Replay
 from learner.rollback import finish_rollback, read_rollback
 from learner.sac import Sac
 from learner.settings import LearnerSettings
+from learner.step_encoder import StepEncoder
 from learner.threads import ThreadChoice, arithmetic
 from learner.trainer_ports import SnapshotSink, TrainingStore
 from learner.trainer_status import Phase, TrainerStatus, how_far
@@ -149,7 +150,7 @@ class Trainer:
         settings, seed = self.settings, self._seed
         sac = Sac(self.spec, self._contract, settings.sac, seed, torch.device(settings.trainer.device))
         rng = np.random.default_rng(seed)
-        found = self._find_checkpoints(stop)
+        found, known = self._find_checkpoints(stop), dict[int, torch.Tensor]()
         if found:
             checkpoint = load_checkpoint(found[-1], self.spec)
             checkpoint.restore(sac)
@@ -157,12 +158,13 @@ class Trainer:
             reduction = checkpoint.reduction
             self._updates, self._policy_version = sac.updates, checkpoint.policy_version
         else:
-            reduction = fit_on_demos(self._store, self._encoder, self._contract, settings.features, seed)
+            known = encode_some_demos(self._store, self._encoder, self._contract, settings.features, seed)
+            reduction = fit_on_maps(known, settings.features)
         featurizer = Featurizer(self._encoder, reduction, self._contract)
         replay = self._when_there_is_room(
             stop, open_replay, self.run_folder / REPLAY, featurizer, settings, self._contract, self._store, seed
         )
-        step_encoder = StepEncoder(featurizer, settings.features, self._contract, seed)
+        step_encoder = StepEncoder(featurizer, settings.features, self._contract, seed, known)
         ingest = Ingest(self._store, step_encoder, replay.cursor, replay.views_cursor)
         pool = stack.enter_context(ThreadPoolExecutor(1, "encode"))
         stop_ingest = threading.Event()

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from learner.checkpoint_folder import list_checkpoints
-from learner.ingest import POLL_S, QUEUE_STEPS, Ingest, StepEncoder, fit_on_demos
+from learner.ingest import POLL_S, QUEUE_STEPS, Ingest, fit_on_demos
 from learner.publisher import PolicyPublisher
 from learner.replay import EncodedStep, LaterViews
 from learner.settings import LearnerSettings
+from learner.step_encoder import StepEncoder
 from learner.trainer import Trainer
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
 from policy.experience import Source, Step

@@ -265,11 +265,14 @@ class StoppingSink:
 
 
 class TestGoingOnBitByBit:
-    SETTINGS: ClassVar = {"features": {"views": 3, "reduced_channels": 8}, "sac": {"batch_size": 16, "critics": 3}}
+    SETTINGS: ClassVar[dict[str, dict[str, object]]] = {
+        "features": {"views": 3, "reduced_channels": 8},
+        "sac": {"batch_size": 16, "critics": 3},
+    }
 
     def begin(self, store: MemoryStore, encoder: Encoder, folder: Path) -> None:
         """A run that has learned nothing yet, of which all views are there: until then draws depend on timing."""
-        waiting = {"demo_episodes": 2, "utd": 2.0, "online_steps_before_training": 1_000}
+        waiting: dict[str, object] = {"demo_episodes": 2, "utd": 2.0, "online_steps_before_training": 1_000}
         settings = make_settings(**self.SETTINGS, trainer=waiting)
         trainer = Trainer(settings, CONTRACT, store, PolicyPublisher(), encoder, folder, 0)
         with running(trainer):
