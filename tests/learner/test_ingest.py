@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +20,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from learner.checkpoint_folder import list_checkpoints
-from learner.ingest import POLL_S, QUEUE_STEPS, Ingest, fit_on_demos
+from learner.ingest import (
+    NICER,
+    POLL_S,
+    QUEUE_STEPS,
+    Ingest,
+    _work_when_others_rest,
+    encode_some_demos,
+    fit_on_demos,
+    fit_on_maps,
+)
 from learner.publisher import PolicyPublisher
 from learner.replay import EncodedStep, LaterViews
 from learner.settings import LearnerSettings
@@ -120,6 +132,26 @@ class TestStepEncoder:
         assert first.hash == second.hash
         assert fit_on_demos(store, encoder, CONTRACT, FEATURES, 0) is None
 
+    def test_what_it_was_fitted_on_is_not_encoded_again(self, encoder: Encoder, store: Recorded) -> None:
+        settings = FEATURES.model_copy(update={"reduced_channels": 4, "fit_frames": 6})
+        known = encode_some_demos(store, encoder, CONTRACT, settings, 0)
+        assert len(known) == 6
+        featurizer = Featurizer(encoder, fit_on_maps(known, settings), CONTRACT)
+        page = list(enumerate(store.steps, start=1))
+        plain = StepEncoder(featurizer, settings, CONTRACT, 0).encode_first(page)
+        spared = StepEncoder(featurizer, settings, CONTRACT, 0, known).encode_first(page)
+        for one, other in zip(plain, spared, strict=True):
+            both = [torch.from_numpy(each.observation.images) for each in (one, other)]
+            torch.testing.assert_close(*both, rtol=2**-9, atol=2**-11)
+        zeros = {cursor: torch.zeros_like(maps) for cursor, maps in known.items()}
+        changed = StepEncoder(featurizer, settings, CONTRACT, 0, zeros).encode_first(page)
+        different = [
+            one.cursor
+            for one, other in zip(spared, changed, strict=True)
+            if not np.array_equal(one.observation.images, other.observation.images)
+        ]
+        assert different == sorted(known)
+
 
 class TestIngest:
     def test_every_step_comes_once_in_order_and_it_waits_when_nobody_takes_them(self, encoder: Encoder) -> None:
@@ -167,6 +199,15 @@ class TestIngest:
         assert all(isinstance(each, EncodedStep) for each in seen[:9])
         expected = step_encoder.encode_later(list(enumerate(store.steps, start=1))[3:11])[5]
         assert all(map(np.array_equal, later[5].images, expected.images))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="threads of their own priority are Linux's")
+    def test_who_encodes_further_views_takes_no_core_from_others(self) -> None:
+        mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        with ThreadPoolExecutor(1, initializer=_work_when_others_rest) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 1
+            found = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+        assert found == min(mine + NICER, 19)
+        assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
 
     def test_where_one_view_is_all_nothing_follows(self, encoder: Encoder, store: Recorded) -> None:
         settings = FEATURES.model_copy(update={"views": 1})

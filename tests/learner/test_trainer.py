@@ -145,7 +145,9 @@ class TestPhases:
         lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
         # Every 20 updates, and where it stopped.
         assert [line["updates"] for line in lines] == [20, 30]
-        assert {"critic_loss", "q_mean", "entropy", "temperature", "effective_utd"} <= lines[-1]["metrics"].keys()
+        assert {"critic_loss", "q_mean", "entropy", "temperature", "effective_utd", "views_ready"} <= lines[-1][
+            "metrics"
+        ].keys()
         assert lines[-1]["metrics"]["critic_gradient_norm"] > 0
         assert lines[-1]["metrics"]["recent_utd"] == 2.5  # 10 since the reading before, for 4 steps
         assert trainer.status().metrics["health/gradient_not_finite"] == 0.0
