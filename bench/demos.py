@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -33,13 +34,16 @@ from rich.console import Console  # noqa: E402
 
 from bench.recorded import Recording, record  # noqa: E402
 from console.presets import load_preset  # noqa: E402
+from console.run_report import machine  # noqa: E402
 from console.settings import Settings  # noqa: E402
+from learner.trainer_status import TrainerStatus  # noqa: E402
 from policy.experience import Step  # noqa: E402
 
 DIFFERENT_STEPS = 240  # recorded; they come again and again, as new ones
 GROUP_STEPS = 64  # of one transaction
 SESSION = "ab" * 16
 EXCHANGED = 3  # demonstrations that make the round trip
+LOOK_EVERY_S = 0.005  # at the trainer's status
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Options:
 
 
 def make_set(settings: Settings, steps: int, folder: Path) -> Path:
-    """A demo set of about so many steps, in whole episodes of a few different ones."""
+    """A demo set of so many steps or a few more, in whole episodes: a few different ones, over and over."""
     from demos.checks import Checks
     from demos.make_set import make_demo_set
     from learner.store import ExperienceStore
@@ -66,7 +70,7 @@ def make_set(settings: Settings, steps: int, folder: Path) -> Path:
 
     recording = successes(record(settings, DIFFERENT_STEPS))
     packed = [pack_step(step) for step in recording.steps]
-    episodes = round(steps / len(packed) * sum(step.last for step in recording.steps))
+    episodes = math.ceil(steps / len(packed) * sum(step.last for step in recording.steps)) + 1  # they differ in length
     path = folder / "demonstrated.sqlite"
     with ExperienceStore(path, settings.contract) as store:
         numbered = whole_episodes(recording, max(episodes, EXCHANGED), settings.contract.control_hz)
@@ -87,15 +91,18 @@ def make_set(settings: Settings, steps: int, folder: Path) -> Path:
 
 
 def time_ready(settings: Settings, demo_set: Path) -> dict[str, float]:
-    """Start a learner on a demo set until it can draw and act [s]; importing torch is not counted.
+    """Start a learner on a demo set until it learns and has all views [s]; importing torch is not counted.
 
-    `open_s`: the store is open; `adopt_s`: it has the set's episodes, every byte of which was looked at if they were
-    new; `ready_s`: from the beginning until the first policy is out, when all demonstrations are in replay
+    From the beginning on: `open_s`, the store is open; `adopt_s`, it has the set's episodes, every byte of which was
+    looked at if they were new; `ready_s`, all demonstrations can be drawn, with one view at least; `first_update_s`;
+    `views_s`, they have all views. `updates`: what was learned by then, beside the encoding. `processor_s`: what of the
+    processors it took until the first update, also on a busy machine.
     """
     import torch
 
     from console.demo_sets import adopt_demo_sets
     from console.run_folder import STORE_FILE
+    from learner.publisher import PolicyPublisher
     from learner.store import ExperienceStore
     from learner.trainer import Trainer
     from policy.encoder import load_encoder
@@ -104,14 +111,33 @@ def time_ready(settings: Settings, demo_set: Path) -> dict[str, float]:
     encoder = load_encoder(settings.learner.encoder)
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports `torch._dynamo`
     settings.folder.mkdir(parents=True, exist_ok=True)
-    sink, start_s = _Sink(), time.perf_counter()
-    with ExperienceStore(settings.folder / STORE_FILE, settings.contract) as store:
-        opened_s = time.perf_counter()
+    stop, reached, begun_s, start_s = threading.Event(), {}, time.process_time(), time.perf_counter()
+    with ExperienceStore(settings.folder / STORE_FILE, settings.contract) as store, ThreadPoolExecutor(1) as pool:
+        reached["open_s"] = time.perf_counter() - start_s
         adopt_demo_sets(settings, store, Console(stderr=True))
-        adopted_s = time.perf_counter()
-        trainer = Trainer(settings.learner, settings.contract, store, sink, encoder, settings.folder, settings.seed)
-        trainer.run(sink.stop)
-    return {"open_s": opened_s - start_s, "adopt_s": adopted_s - opened_s, "ready_s": sink.ready_s - start_s}
+        reached["adopt_s"] = time.perf_counter() - start_s
+        publisher, learner = PolicyPublisher(), settings.learner
+        trainer = Trainer(learner, settings.contract, store, publisher, encoder, settings.folder, settings.seed)
+        training = pool.submit(trainer.run, stop)
+
+        def wait(name: str, holds: Callable[[TrainerStatus], bool]) -> None:
+            while not holds(trainer.status()):
+                if training.done():
+                    training.result()  # raises what ended it
+                time.sleep(LOOK_EVERY_S)
+            reached[name] = time.perf_counter() - start_s
+
+        try:
+            wait("ready_s", lambda now: now.phase.startswith("training"))
+            before = trainer.status().updates
+            wait("first_update_s", lambda now: now.updates > before)
+            reached["processor_s"] = time.process_time() - begun_s
+            wait("views_s", lambda now: now.views_missing == 0)
+            reached["updates"] = float(trainer.status().updates - before)
+        finally:
+            stop.set()
+        training.result()
+    return reached
 
 
 def round_trip_equal(demo_set: Path, folder: Path) -> bool:
@@ -132,20 +158,6 @@ def round_trip_equal(demo_set: Path, folder: Path) -> bool:
     export_dataset(some, folder / "dataset", LeRobotExportSettings())
     import_dataset(folder / "dataset", back)
     return content_hash(some) == content_hash(back)
-
-
-class _Sink:
-    """Takes the first policy, and ends the trainer."""
-
-    def __init__(self) -> None:
-        self.stop, self.ready_s = threading.Event(), float("nan")
-
-    def publish(self, snapshot: bytes) -> int:  # noqa: ARG002  # the trainer passes it
-        """Note when the first one came."""
-        if not self.stop.is_set():
-            self.ready_s = time.perf_counter()
-            self.stop.set()
-        return 1
 
 
 def successes(recording: Recording) -> Recording:
@@ -172,12 +184,10 @@ def whole_episodes(recording: Recording, episodes: int, control_hz: float) -> It
 def measure(options: Options, folder: Path) -> dict[str, Any]:
     """All figures, as the JSON object has them."""
     fast = load_preset(Settings, "fast")
-    trainer = fast.learner.trainer.model_copy(
-        update={"online_steps_before_training": 1, "demo_episodes": 1}  # so that the first policy is of no update
-    )
+    trainer = fast.learner.trainer.model_copy(update={"demo_episodes": 1})
     learner = fast.learner.model_copy(update={"trainer": trainer})
     settings = fast.model_copy(update={"runs": folder, "run": "run", "learner": learner})
-    start_s = time.perf_counter()
+    load, start_s = os.getloadavg()[0], time.perf_counter()
     demo_set = _in_a_process(make_set, settings, options.steps, folder)
     made_s = time.perf_counter() - start_s
     cold, warm = (_in_a_process(time_ready, settings, demo_set) for _ in range(2))
@@ -186,8 +196,8 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
 
     killed = kill_recorders(folder, options.kills)
     return {
-        "cold_s": cold["ready_s"],
-        "warm_s": warm["ready_s"],
+        "cold_s": cold["first_update_s"],
+        "warm_s": warm["first_update_s"],
         "frames": read_facts(demo_set).steps * len(settings.contract.cameras),
         "round_trip_equal": _in_a_process(round_trip_equal, demo_set, folder),
         "kills": killed.kills,
@@ -197,8 +207,8 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
         "make_s": made_s,
         "cold": cold,
         "warm": warm,
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
+        "machine": machine(),
+        "load_before": load,
     }
 
 
@@ -213,9 +223,10 @@ def main() -> None:
     options = tyro.cli(Options)
     with tempfile.TemporaryDirectory(prefix="nudge-bench-", dir=options.folder) as name:
         found = measure(options, Path(name))
+    print(f"{found['machine']}, load {found['load_before']:.1f} before")
     for when in ("cold", "warm"):
-        parts = ", ".join(f"{key} {value:.2f}" for key, value in found[when].items())
-        print(f"{found['frames']:,} demo frames, {when}: ready to train in {found[f'{when}_s']:.1f} s ({parts})")
+        parts = ", ".join(f"{key} {value:,.2f}" for key, value in found[when].items())
+        print(f"{found['frames']:,} demo frames, {when}: first update after {found[f'{when}_s']:.1f} s ({parts})")
     print(f"LeRobotDataset and back: {'each bit equal' if found['round_trip_equal'] else 'NOT EQUAL'}")
     print(f"{found['kills']} kills: {found['steps_lost']} of {found['steps_told']} steps lost")
     if options.json:

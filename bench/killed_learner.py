@@ -1,7 +1,8 @@
 """A learner in a process of its own that can be killed at any operation on its checkpoints, and how it is started.
 
 The real trainer over a real store, with encoder and networks so small that a checkpoint comes every few milliseconds.
-All steps are there beforehand and all updates are owed, so that what is learned does not depend on timing.
+All steps are there beforehand, and all updates are owed. Of each frame there is one view, and no reduction for which
+some frames would be encoded apart from the others. So what is learned does not depend on timing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def settings(utd: float) -> LearnerSettings:
     """Small in everything."""
     return LearnerSettings.model_validate(
         {
-            "features": {"views": 2, "reduced_channels": 8},
+            "features": {"views": 1, "reduced_channels": None},
             "network": {"head_width": 8, "hidden": (16,)},
             "sac": {"batch_size": 16},
             "trainer": {

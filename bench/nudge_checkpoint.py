@@ -23,10 +23,11 @@ from console.run_folder import STORE_FILE
 from console.settings import Settings
 from learner.checkpoint import save_checkpoint
 from learner.checkpoint_folder import CHECKPOINTS, reserve_policy_versions
-from learner.ingest import StepEncoder, fit_on_demos
+from learner.ingest import fit_on_demos
 from learner.replay import EncodedStep, Replay
 from learner.replay_layout import make_layout
 from learner.sac import Sac
+from learner.step_encoder import StepEncoder
 from learner.store import ExperienceStore
 from learner.trainer import REPLAY, Trainer
 from learner.views import views_key

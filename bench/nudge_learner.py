@@ -21,11 +21,12 @@ import torch
 
 from console.presets import load_preset
 from console.settings import Settings
-from learner.ingest import StepEncoder, fit_on_demos
+from learner.ingest import fit_on_demos
 from learner.replay import EncodedStep, Replay
 from learner.replay_layout import make_layout
 from learner.sac import Sac, use_matmul
 from learner.settings import LearnerSettings
+from learner.step_encoder import StepEncoder
 from learner.threads import ThreadChoice, Threads
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
 from policy.encoder import Encoder, ResNet10Shape, load_encoder, random_network, save_network

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from learner.batch import Batch
-from learner.ingest import StepEncoder, fit_on_demos
+from learner.ingest import fit_on_demos
 from learner.losses import bc_loss, critic_loss, critic_target
 from learner.replay import Replay
 from learner.replay_layout import EncodedObservation, EncodedStep, make_layout
 from learner.sac import Sac
 from learner.settings import LearnerSettings
+from learner.step_encoder import StepEncoder
 from learner.store_reader import EpisodeRecord, StoreReader
 from policy.contract import Contract
 from policy.encoder import Encoder

@@ -118,9 +118,10 @@ def _encoding_threads(
     """The trainer's way from the store into replay, by its own parts: a thread that encodes, one that adds."""
     import torch
 
-    from learner.ingest import Ingest, StepEncoder, fit_on_demos
-    from learner.replay import Replay
+    from learner.ingest import Ingest, fit_on_demos
+    from learner.replay import LaterViews, Replay
     from learner.replay_layout import make_layout
+    from learner.step_encoder import StepEncoder
     from policy.encoder import load_encoder
     from policy.features import Featurizer
 
@@ -130,16 +131,20 @@ def _encoding_threads(
     featurizer = Featurizer(encoder, fit_on_demos(fit_on, encoder, contract, features, settings.seed), contract)
     layout = make_layout(featurizer, features, contract)
     replay = Replay(folder / "replay", layout, {"reduction": featurizer.reduction_hash})
-    ingest = Ingest(store, StepEncoder(featurizer, features, contract, settings.seed), replay.cursor)
+    step_encoder = StepEncoder(featurizer, features, contract, settings.seed)
+    ingest = Ingest(store, step_encoder, replay.cursor, replay.views_cursor)
 
     def add() -> None:
         while not stop.is_set():
             try:
-                step = ingest.encoded.get(timeout=0.1)
+                encoded = ingest.encoded.get(timeout=0.1)
             except queue.Empty:
                 continue
-            replay.add(step)
-            clock.drawable((step.id.session, step.id.episode, step.id.step))
+            if isinstance(encoded, LaterViews):
+                replay.add_views(encoded)
+                continue
+            replay.add(encoded)
+            clock.drawable((encoded.id.session, encoded.id.episode, encoded.id.step))
 
     threads = [threading.Thread(target=ingest.run, args=(stop,)), threading.Thread(target=add)]
     for thread in threads:

@@ -25,7 +25,7 @@ from console.presets import AMONG_OPTIONS, load_options
 from console.settings import DEFAULT_PRESET, Settings
 from learner.cloning import Clone, CloningSettings, Epoch, clone, encode, fit_on, split
 from learner.disk import write_atomically
-from learner.ingest import StepEncoder
+from learner.step_encoder import StepEncoder
 from learner.threads import arithmetic
 from policy.contract import Frozen
 from policy.encoder import load_encoder

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from learner.ingest import StepEncoder, fit_on_observations
+from learner.ingest import fit_on_observations
 from learner.inputs import random_words
 from learner.losses import bc_loss
+from learner.step_encoder import StepEncoder
 from policy.contract import Contract, Frozen
 from policy.experience import Source, Step, rests
 from policy.features import FeatureReduction, Featurizer

@@ -1,31 +1,38 @@
-"""From the store's steps to encoded ones, beside the trainer's thread: on all cores while many steps wait."""
+"""From the store's steps to encoded ones, beside the trainer's thread: on all cores while many steps wait.
+
+A step that comes is encoded with the first view of its frames, the unshifted one. The other views follow, oldest step
+first, while no step waits, in threads to which the system gives what others leave of the processor.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from learner.replay import EncodedObservation, EncodedStep
+from learner.replay import EncodedStep, LaterViews
+from learner.step_encoder import StepEncoder
 from policy.contract import Contract
 from policy.encoder import Encoder
 from policy.experience import Observation, Step
-from policy.features import FeatureReduction, Featurizer, crop_views, fit_reduction
-from policy.preprocess import normalise
+from policy.features import FeatureReduction, Featurizer, fit_reduction
 from policy.settings import FeatureSettings
 
 POLL_S = 0.02  # wait between two looks into a store that has nothing new
 PAGE = 32  # frames encoded at once to fit the reduction
-LIVE_PAGE = 8  # steps read at once while training, so that `env_steps` is never old
+LIVE_PAGE = 8  # steps that are read and encoded at once; few, so that `env_steps` is never old
 MOST_WORKERS = 8  # threads that encode
-QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; 16 KB each with the fast preset
+QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; at most 16 KB each with the fast preset
+NICER = 10  # of the threads that encode later views: about a tenth of a core that somebody else wants as well
 
 
 class StepCounts(Protocol):
@@ -58,87 +65,99 @@ class StepSource(Protocol):
         ...
 
 
-class StepEncoder:
-    """Steps as replay keeps them. The same step always gives the same numbers."""
-
-    def __init__(self, featurizer: Featurizer, settings: FeatureSettings, contract: Contract, seed: int) -> None:
-        self.featurizer = featurizer
-        self._settings = settings
-        self._contract = contract
-        self._seed = seed
-
-    def encode(self, cursor: int, step: Step) -> EncodedStep:
-        """Encode one step of the store."""
-        return EncodedStep(
-            cursor=cursor,
-            id=step.id,
-            observation=self._observation(step.observation, cursor, 0),
-            action=step.action,
-            source=step.source,
-            reward=step.reward,
-            terminated=step.terminated,
-            final=None if step.final is None else self._observation(step.final, cursor, 1),
-            rejected=step.rejected,
-        )
-
-    def _observation(self, observation: Observation, cursor: int, final: int) -> EncodedObservation:
-        body = normalise(observation.proprioception, self._contract.proprioception)
-        frames = self.featurizer.stack(observation.frames)  # (cameras, H, W, 3)
-        if self._settings.augmentation == "on-the-fly":
-            return EncodedObservation(frames, body)
-        rng = np.random.default_rng([self._seed, cursor, final])
-        views = crop_views(frames, self._settings.views, self._settings.pad_px, rng)  # (cameras, views, H, W, 3)
-        return EncodedObservation(self.featurizer.maps(views).to(device="cpu", dtype=torch.float16).numpy(), body)
-
-
 class Ingest:
     """Reads and encodes whatever the store has beyond `cursor`, until `stop`. `run` is the body of a thread.
 
     On a processor each of several threads encodes a step with one core: threads of one operation wait for each other,
     ten times as long where an actor has one of the cores.
+    cursor, views_cursor: the last step that replay has, and the last one that has all views there
+    encoded: what the store has, in its order; the later views of a step some time after the step
     """
 
-    def __init__(self, store: StepSource, encoder: StepEncoder, cursor: int) -> None:
-        self.encoded: queue.Queue[EncodedStep] = queue.Queue(QUEUE_STEPS)
+    def __init__(self, store: StepSource, encoder: StepEncoder, cursor: int, views_cursor: int) -> None:
+        self.encoded: queue.Queue[EncodedStep | LaterViews] = queue.Queue(QUEUE_STEPS)
         self.env_steps = store.counts().env_steps
         self._store = store
         self._encoder = encoder
         self._cursor = cursor
+        self._views_cursor = views_cursor
 
     def run(self, stop: threading.Event) -> None:
         """Encode until `stop`; an error ends the thread, and whoever waits for it gets the error."""
-        ahead: deque[Future[EncodedStep]] = deque()
+        ahead: deque[Future[list[EncodedStep]]] = deque()
+        later: deque[Future[list[LaterViews]]] = deque()
         workers = _workers(self._encoder.featurizer.encoder)
-        with ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,)) as pool:
+        with (
+            ThreadPoolExecutor(workers, "encode", torch.set_num_threads, (1,)) as pool,
+            ThreadPoolExecutor(workers, "views", _work_when_others_rest) as spare,
+        ):
             while not stop.is_set():
                 self.env_steps = self._store.counts().env_steps
                 page = self._store.read_after(self._cursor, LIVE_PAGE)
-                for self._cursor, step in page:
-                    ahead.append(pool.submit(self._encoder.encode, self._cursor, step))
+                if page:
+                    self._cursor = page[-1][0]
+                    ahead.append(pool.submit(self._encoder.encode_first, page))
                 while len(ahead) > (workers if page else 0) and not stop.is_set():
                     self._put(ahead.popleft().result(), stop)
                 if not page:
+                    self._go_on_with_views(later, 2 * workers, spare)
+                    while later and later[0].done() and not stop.is_set():
+                        self._put(later.popleft().result(), stop)
                     stop.wait(POLL_S)
+            spare.shutdown(cancel_futures=True)
 
-    def _put(self, step: EncodedStep, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self.encoded.put(step, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+    def _go_on_with_views(self, later: deque[Future[list[LaterViews]]], enough: int, spare: ThreadPoolExecutor) -> None:
+        """Have the views of the next steps encoded, unless enough wait for that."""
+        while self._encoder.views_later and len(later) < enough and self._views_cursor < self._cursor:
+            page = self._store.read_after(self._views_cursor, LIVE_PAGE)
+            page = [(cursor, step) for cursor, step in page if cursor <= self._cursor]  # no step that came just now
+            self._views_cursor = page[-1][0]
+            later.append(spare.submit(self._encoder.encode_later, page))
+
+    def _put(self, encoded: Sequence[EncodedStep | LaterViews], stop: threading.Event) -> None:
+        for each in encoded:
+            while not stop.is_set():
+                try:
+                    self.encoded.put(each, timeout=0.1)
+                except queue.Full:
+                    continue
+                break
 
 
 def fit_on_demos(
     store: StepSource, encoder: Encoder, contract: Contract, settings: FeatureSettings, seed: int
 ) -> FeatureReduction | None:
     """The reduction that `settings` ask for, fitted on at most `fit_frames` demo observations; None for none."""
+    return fit_on_maps(encode_some_demos(store, encoder, contract, settings, seed), settings)
+
+
+def encode_some_demos(
+    store: StepSource, encoder: Encoder, contract: Contract, settings: FeatureSettings, seed: int
+) -> dict[int, Tensor]:
+    """What the reduction is fitted on: maps of at most `fit_frames` demo observations, by cursor; {} if there is none.
+
+    Each float32 (cameras, channels, h, w), as it comes from the encoder.
+    """
+    if settings.reduced_channels is None:
+        return {}
+    featurizer = Featurizer(encoder, None, contract)
+    cursors = _some_demo_cursors(store, settings.fit_frames, seed)
+
+    def encode(some: Sequence[int]) -> Tensor:
+        observations = [store.read_after(cursor - 1, 1)[0][1].observation for cursor in some]
+        return featurizer.maps(np.stack([featurizer.stack(each.frames) for each in observations], axis=1))
+
+    pages = [cursors[start : start + LIVE_PAGE] for start in range(0, len(cursors), LIVE_PAGE)]
+    with ThreadPoolExecutor(_workers(encoder), "fit", torch.set_num_threads, (1,)) as pool:
+        maps = [each for page in pool.map(encode, pages) for each in page.unbind(1)]
+    return dict(zip(cursors, maps, strict=True))
+
+
+def fit_on_maps(maps: Mapping[int, Tensor], settings: FeatureSettings) -> FeatureReduction | None:
+    """The reduction that `settings` ask for, fitted on what `encode_some_demos` gave."""
     if settings.reduced_channels is None:
         return None
-    chosen = _some_demo_observations(store, settings.fit_frames, seed)
-    return fit_on_observations(
-        chosen, Featurizer(encoder, None, contract), settings.reduced_channels, settings.whiten_softness
-    )
+    return fit_reduction(torch.stack(list(maps.values()), dim=1), settings.reduced_channels, settings.whiten_softness)
 
 
 def fit_on_observations(
@@ -150,8 +169,8 @@ def fit_on_observations(
     return fit_reduction(torch.cat(chunks, dim=1), reduced_channels, whiten_softness)
 
 
-def _some_demo_observations(store: StepSource, limit: int, seed: int) -> list[Observation]:
-    """At most `limit` demo observations, each with the same chance (reservoir sampling, algorithm R)."""
+def _some_demo_cursors(store: StepSource, limit: int, seed: int) -> list[int]:
+    """At most `limit` demonstrated steps, each with the same chance (reservoir sampling, algorithm R)."""
     rng = np.random.default_rng([seed, limit])
     chosen: list[int] = []
     for seen, cursor in enumerate(store.demo_cursors()):
@@ -159,7 +178,7 @@ def _some_demo_observations(store: StepSource, limit: int, seed: int) -> list[Ob
             chosen.append(cursor)
         elif (place := int(rng.integers(seen + 1))) < limit:
             chosen[place] = cursor
-    return [store.read_after(cursor - 1, 1)[0][1].observation for cursor in chosen]
+    return chosen
 
 
 def _workers(encoder: Encoder) -> int:
@@ -168,3 +187,11 @@ def _workers(encoder: Encoder) -> int:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_WORKERS)
+
+
+def _work_when_others_rest() -> None:
+    """For a thread that must take no core from an update, an actor or a step that came."""
+    torch.set_num_threads(1)
+    if sys.platform == "linux":  # elsewhere a thread has no such number of its own
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + NICER, 19))

@@ -6,15 +6,16 @@ overwritten: the files only grow, so demos need no pinning, and a slot's number 
 rejected at its end is drawn no more. Replay is only a cache of the experience store, rebuilt from it when it is missing
 or when its key differs.
 
+A step can be drawn once the first view of its frames is in. The other views come later, in the order of the steps: how
+far they have come is one number.
+
 One thread owns it; the tensors of a batch are reused by the next `sample`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,17 +23,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learner.batch import Batch, BatchBuffer
-from learner.columns import MappedColumns, ReplayError, RowList, row_bytes
+from learner.columns import MappedColumns, ReplayError, RowList
 from learner.device_rows import DeviceMemory, DeviceRows
-from learner.disk import write_atomically
 from learner.n_step import follow
-from learner.replay_layout import EncodedObservation, EncodedStep, ReplayLayout
+from learner.replay_layout import EncodedObservation, EncodedStep, LaterViews, ReplayLayout
+from learner.replay_meta import ReplayMeta, delete_replay, read_meta, write_meta
 from policy.experience import Source, rests
 
-__all__ = ["Batch", "EncodedObservation", "EncodedStep", "Replay", "ReplayError", "ReplayLayout", "delete_replay"]
+__all__ = [
+    "Batch",
+    "EncodedObservation",
+    "EncodedStep",
+    "LaterViews",
+    "Replay",
+    "ReplayError",
+    "ReplayLayout",
+    "delete_replay",
+]
 
-FORMAT_VERSION = 3
-_META = "replay.json"
 _TO_DEMO = (Source.DEMO, Source.HUMAN)
 _TO_ONLINE = (Source.POLICY, Source.HUMAN, Source.HOLD)
 _NOBODYS = 0  # in the place of a source: no `Source` has it
@@ -44,6 +52,7 @@ class Replay:
     key: all that shapes what is kept; files made under another key are deleted and made again
     memory: where maps are kept a second time for drawing; None draws from the memory map
     cursor: the last step of the store that is in; steps: how many are
+    views_cursor: the last step that has all views, as have all before it
     """
 
     def __init__(
@@ -59,7 +68,9 @@ class Replay:
         self.key = dict(key)
         self.cursor = 0
         self.steps = 0
+        self.views_cursor = 0
         self._used = 0
+        self._whole = 0  # slots, from the first on, that have all views
         self._linked = 0
         self._sessions: dict[str, int] = {}
         self._open: dict[tuple[int, int], int] = {}  # (session, episode) -> slot of the newest step
@@ -69,8 +80,8 @@ class Replay:
         if memory is not None and layout.views.on_device:
             self._copy = DeviceRows(memory, layout.views.dtype, layout.views.shape)
         folder.mkdir(parents=True, exist_ok=True)
-        meta = self._read_meta()
-        capacity = max(initial_slots, 2) if meta is None else int(meta["capacity"])
+        meta = read_meta(folder, layout, self.key)
+        capacity = max(initial_slots, 2) if meta is None else meta.capacity
         self._columns = MappedColumns(folder, layout.columns, capacity)
         if meta is not None:
             self._restore(meta)
@@ -88,6 +99,16 @@ class Replay:
     def online_transitions(self) -> int:
         """Transitions of the policy and interventions."""
         return len(self._online)
+
+    @property
+    def views_missing(self) -> int:
+        """Observations of which the first view is in, and not the others."""
+        return self._used - self._whole
+
+    @property
+    def views_ready(self) -> float:
+        """The part of all observations that has all views; 1 while there is none."""
+        return self._whole / self._used if self._used else 1.0
 
     def holds_exactly(self, sessions: Sequence[str], ids: NDArray[np.int64]) -> bool:
         """True when these are the steps that are in, in this order.
@@ -129,6 +150,24 @@ class Replay:
             self._reject(session, step.id.episode)
         self.cursor = step.cursor
         self.steps += 1
+        if self._whole == slot and step.observation.images.shape == self.layout.views.shape:
+            self._whole, self.views_cursor = self._used, step.cursor
+
+    def add_views(self, later: LaterViews) -> None:
+        """Complete the next step that has its first view only."""
+        slots = range(self._whole, min(self._whole + len(later.images), self._used))
+        places = [(self._sessions.get(later.id.session), later.id.episode, step) for step in (later.id.step, -1)]
+        if [self._place(slot) for slot in slots] != places[: len(later.images)]:
+            raise ReplayError(
+                f"{later.id}: got its views, expected those of the next step; add them in the store's order"
+            )
+        kept = self._columns.arrays[self.layout.views.name]
+        for slot, images in zip(slots, later.images, strict=True):
+            kept[slot][:, -images.shape[1] :] = images
+            if self._copy is not None:
+                self._copy.put(slot, kept[slot])
+        self._whole += len(slots)
+        self.views_cursor = later.cursor
 
     def sample(
         self, batch_size: int, demo_fraction: float, n_step: int, discount: float, rng: np.random.Generator
@@ -140,8 +179,8 @@ class Replay:
         views, buffer = self.layout.views, self._buffer(batch_size)
         bits = rng.integers(2**32, size=(2, views.shape[0], batch_size), dtype=np.uint32)
         kept = self._kept()
-        views.draw(kept, slots, bits[0], buffer.maps)
-        views.draw(kept, returns.last, bits[1], buffer.next_maps)
+        views.draw(kept, slots, self._whole, bits[0], buffer.maps)
+        views.draw(kept, returns.last, self._whole, bits[1], buffer.next_maps)
         self._gather("proprioception", slots, buffer.numbers["proprioception"])
         self._gather("proprioception", returns.last, buffer.numbers["next_proprioception"])
         self._gather("action", slots, buffer.numbers["action"])
@@ -153,15 +192,16 @@ class Replay:
     def save(self) -> None:
         """Make all that is in durable, so that the next start goes on from here."""
         self._columns.flush()
-        meta = {
-            **self._identity(),
-            "capacity": self._columns.capacity,
-            "used": self._used,
-            "steps": self.steps,
-            "cursor": self.cursor,
-            "sessions": list(self._sessions),
-        }
-        write_atomically(self.folder / _META, json.dumps(meta, indent=1).encode())
+        meta = ReplayMeta(
+            capacity=self._columns.capacity,
+            used=self._used,
+            steps=self.steps,
+            cursor=self.cursor,
+            whole=self._whole,
+            views_cursor=self.views_cursor,
+            sessions=tuple(self._sessions),
+        )
+        write_meta(self.folder, self.layout, self.key, meta)
 
     def _demo_rows(self, batch_size: int, demo_fraction: float) -> int:
         if len(self._demo) + len(self._online) == 0:
@@ -199,18 +239,23 @@ class Replay:
 
     def _write_observation(self, observation: EncodedObservation, session: int, episode: int, step: int) -> int:
         images, views = observation.images, self.layout.views
-        if images.shape != views.shape or images.dtype != views.dtype:
+        if images.shape not in (views.shape, views.first_shape) or images.dtype != views.dtype:
             held = f"{np.dtype(views.dtype)} {views.shape}"
             raise ReplayError(f"{views.name}: got {images.dtype} {images.shape}, this replay holds {held}")
         slot, arrays = self._used, self._columns.arrays
-        arrays[views.name][slot] = images
+        kept = arrays[views.name][slot]
+        kept[:, : images.shape[1]] = images
         if self._copy is not None:
-            self._copy.put(slot, images)
+            self._copy.put(slot, kept)
         arrays["proprioception"][slot] = observation.proprioception
         arrays["next"][slot] = -1
         arrays["session"][slot], arrays["episode"][slot], arrays["step"][slot] = session, episode, step
         self._used += 1
         return slot
+
+    def _place(self, slot: int) -> tuple[int, int, int]:
+        session, episode, step = (int(self._columns.arrays[name][slot]) for name in ("session", "episode", "step"))
+        return session, episode, step
 
     def _link(self, slot: int, successor: int) -> None:
         """From now on the transition slot -> successor can be drawn."""
@@ -234,28 +279,10 @@ class Replay:
         self._demo.drop(slots)
         self._online.drop(slots)
 
-    def _identity(self) -> dict[str, Any]:
-        views = self.layout.views
-        layout = [views.name, list(views.shape), self.layout.proprioception, self.layout.action]
-        return {"format_version": FORMAT_VERSION, "key": self.key, "layout": layout}
-
-    def _read_meta(self) -> dict[str, Any] | None:
-        path = self.folder / _META
-        if path.is_file():
-            meta: dict[str, Any] = json.loads(path.read_text())
-            if all(meta.get(name) == value for name, value in self._identity().items()) and self._is_whole(meta):
-                return meta
-        delete_replay(self.folder)  # another encoder, reduction or contract: encode afresh
-        return None
-
-    def _is_whole(self, meta: Mapping[str, Any]) -> bool:
-        """False when a file is missing or short: what is not there would be read as zeros."""
-        sizes = {self.folder / f"{name}.bin": row_bytes(*column) for name, column in self.layout.columns.items()}
-        return all(path.is_file() and path.stat().st_size >= size * meta["capacity"] for path, size in sizes.items())
-
-    def _restore(self, meta: Mapping[str, Any]) -> None:
-        self._used, self.steps, self.cursor = meta["used"], meta["steps"], meta["cursor"]
-        self._sessions = {name: index for index, name in enumerate(meta["sessions"])}
+    def _restore(self, meta: ReplayMeta) -> None:
+        self._used, self.steps, self.cursor = meta.used, meta.steps, meta.cursor
+        self._whole, self.views_cursor = meta.whole, meta.views_cursor
+        self._sessions = {name: index for index, name in enumerate(meta.sessions)}
         arrays = self._columns.arrays
         following = arrays["next"][: self._used]
         following[following >= self._used] = -1  # linked after the last save: the successor comes again
@@ -265,10 +292,3 @@ class Replay:
             self._open[int(arrays["session"][slot]), int(arrays["episode"][slot])] = int(slot)
         if self._copy is not None:
             self._copy.fill(arrays[self.layout.views.name][: self._used])
-
-
-def delete_replay(folder: Path) -> None:
-    """Remove the files of a replay that is not wanted: it is only a cache, and is made again."""
-    # The meta data first: without them the rest counts for nothing.
-    for file in (folder / _META, *folder.glob("*.bin")):
-        file.unlink(missing_ok=True)

@@ -55,7 +55,11 @@ def make_layout(featurizer: Featurizer, settings: FeatureSettings, contract: Con
 
 @dataclass(frozen=True, slots=True)
 class EncodedObservation:
-    """images: what `Views` keep, float16 maps or uint8 frames; proprioception: float32 (P,), normalised."""
+    """One observation as replay stores it.
+
+    images: what `Views` keep, float16 maps or uint8 frames; all of it, or the part of it that comes first
+    proprioception: float32 (P,), normalised
+    """
 
     images: NDArray[Any]
     proprioception: NDArray[np.float32]
@@ -66,6 +70,7 @@ class EncodedStep:
     """A `policy.experience.Step` as replay stores it.
 
     cursor: its place in the store's order of arrival
+    final: complete where `observation` is
     rejected: it ends an episode from which nothing is to be learned
     """
 
@@ -78,3 +83,15 @@ class EncodedStep:
     terminated: bool
     final: EncodedObservation | None
     rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaterViews:
+    """What completes a step of which replay has the first views.
+
+    images: of its observation, and of the final one if it has any: float16 (cameras, views - 1, channels, h, w) each
+    """
+
+    cursor: int
+    id: StepId
+    images: tuple[NDArray[np.float16], ...]

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,16 +20,18 @@ from learner.checkpoint_folder import CHECKPOINTS, last_policy_version, list_che
 from learner.disk import PatientWriter
 from learner.divergence import DIVERGED, raise_diverged
 from learner.health import HealthWatch
-from learner.ingest import Ingest, StepEncoder, StepSource, fit_on_demos
+from learner.ingest import Ingest, encode_some_demos, fit_on_maps
 from learner.metrics import MetricsLog
-from learner.open_replay import KnownSteps, open_replay
+from learner.open_replay import open_replay
 from learner.ratio import UpdateRatio
-from learner.replay import Replay
+from learner.replay import EncodedStep, Replay
 from learner.rollback import finish_rollback, read_rollback
 from learner.sac import Sac
 from learner.settings import LearnerSettings
+from learner.step_encoder import StepEncoder
 from learner.threads import ThreadChoice, arithmetic
-from learner.trainer_status import Phase, TrainerStatus
+from learner.trainer_ports import SnapshotSink, TrainingStore
+from learner.trainer_status import Phase, TrainerStatus, how_far
 from learner.training_desk import TrainingDesk
 from policy.contract import Contract
 from policy.encoder import Encoder
@@ -42,18 +43,6 @@ REPLAY = "replay"
 WAIT_S = 0.05  # between two looks at something that is not there yet
 
 log = logging.getLogger(__name__)
-
-
-class TrainingStore(StepSource, KnownSteps, Protocol):
-    """What the trainer asks of `learner.store.ExperienceStore`, from any thread."""
-
-
-class SnapshotSink(Protocol):
-    """What the trainer asks of `learner.publisher.PolicyPublisher`."""
-
-    def publish(self, snapshot: bytes) -> int:
-        """Make a snapshot the newest; return its version."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +93,8 @@ class Trainer:
         self._published: int | None = None  # updates of the newest snapshot
         self._updates_per_s = 0.0
         self._warming_up = True  # nothing is owed yet
+        self._prepared = 0.0
+        self._views_missing = 0
         self._ratio = UpdateRatio(settings.trainer.utd)
         self._logged = 0, 0  # (environment steps, updates) of the reading before
         self._metrics: Mapping[str, float] = {}
@@ -113,13 +104,15 @@ class Trainer:
         """Where the run stands now."""
         env_steps, updates = self._env_steps, self._updates
         return TrainerStatus(
-            phase=self._when_there_is_room.waiting or self._phase_or_pause(),
+            phase=self._when_there_is_room.waiting
+            or how_far(self._phase_or_pause(), self._prepared, self._views_missing),
             env_steps=env_steps,
             updates=updates,
             effective_utd=self._ratio.effective(env_steps, updates),
             updates_per_s=self._updates_per_s,
             steps_behind=0 if self._warming_up else self._ratio.steps_behind(env_steps, updates),
             policy_version=self._policy_version,
+            views_missing=self._views_missing,
             metrics=self._metrics,
         )
 
@@ -167,7 +160,7 @@ class Trainer:
         settings, seed = self.settings, self._seed
         sac = Sac(self.spec, self._contract, settings.sac, seed, torch.device(settings.trainer.device))
         rng = np.random.default_rng(seed)
-        found = self._find_checkpoints(stop)
+        found, known = self._find_checkpoints(stop), dict[int, torch.Tensor]()
         if found:
             checkpoint = load_checkpoint(found[-1], self.spec)
             checkpoint.restore(sac)
@@ -175,12 +168,14 @@ class Trainer:
             reduction = checkpoint.reduction
             self._updates, self._policy_version = sac.updates, checkpoint.policy_version
         else:
-            reduction = fit_on_demos(self._store, self._encoder, self._contract, settings.features, seed)
+            known = encode_some_demos(self._store, self._encoder, self._contract, settings.features, seed)
+            reduction = fit_on_maps(known, settings.features)
         featurizer = Featurizer(self._encoder, reduction, self._contract)
         replay = self._when_there_is_room(
             stop, open_replay, self.run_folder / REPLAY, featurizer, settings, self._contract, self._store, seed
         )
-        ingest = Ingest(self._store, StepEncoder(featurizer, settings.features, self._contract, seed), replay.cursor)
+        step_encoder = StepEncoder(featurizer, settings.features, self._contract, seed, known)
+        ingest = Ingest(self._store, step_encoder, replay.cursor, replay.views_cursor)
         pool = stack.enter_context(ThreadPoolExecutor(1, "encode"))
         stop_ingest = threading.Event()
         stack.callback(stop_ingest.set)
@@ -215,6 +210,7 @@ class Trainer:
         backlog = run.ingest.env_steps
         while run.replay.steps < backlog and not stop.is_set():  # else the first demos would be learned by heart
             self._heed_and_take(run, WAIT_S)
+            self._prepared = run.replay.steps / backlog
         self._phase = "training"
         if run.sac.updates > 0 or settings.online_steps_before_training > 0:
             self._publish(run)  # who resumes, or needs online steps first, must give the actor something to act with
@@ -244,17 +240,21 @@ class Trainer:
         self._take(run, timeout_s)
 
     def _take(self, run: _Run, timeout_s: float) -> None:
-        """Move encoded steps into replay; wait up to `timeout_s` for the first."""
+        """Move what was encoded into replay; wait up to `timeout_s` for the first."""
         if run.ingesting.done():
             run.ingesting.result()  # raises what ended the encoding thread
         try:
-            step = run.ingest.encoded.get(block=timeout_s > 0, timeout=timeout_s)
+            encoded = run.ingest.encoded.get(block=timeout_s > 0, timeout=timeout_s)
             while True:
-                self._when_there_is_room(run.stop, run.replay.add, step)
-                step = run.ingest.encoded.get_nowait()
+                if isinstance(encoded, EncodedStep):
+                    self._when_there_is_room(run.stop, run.replay.add, encoded)
+                else:
+                    run.replay.add_views(encoded)
+                encoded = run.ingest.encoded.get_nowait()
         except queue.Empty:
             pass
         self._env_steps = max(run.ingest.env_steps, run.replay.steps)
+        self._views_missing = run.replay.views_missing
 
     def _update(self, run: _Run) -> None:
         sac, settings, trainer = run.sac, self.settings.sac, self.settings.trainer
@@ -288,6 +288,7 @@ class Trainer:
             "recent_utd": self._recent_utd(status),
             "demo_transitions": float(run.replay.demo_transitions),
             "online_transitions": float(run.replay.online_transitions),
+            "views_ready": run.replay.views_ready,
         }
         if run.reduction is not None:
             metrics["explained_variance"] = min(run.reduction.explained_variance)

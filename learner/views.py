@@ -27,6 +27,7 @@ class Views(Protocol):
     """One way to keep and draw.
 
     name: of the column; dtype, shape: of what is kept of one observation
+    first_shape: of the part of it that is enough to draw from; the rest may come later
     map_shape: (cameras, channels, h, w) of one drawn view of every camera
     on_device: drawing is a mere copy, which a device does best in memory of its own
     """
@@ -41,14 +42,20 @@ class Views(Protocol):
         ...
 
     @property
+    def first_shape(self) -> tuple[int, ...]:
+        """See the class."""
+        ...
+
+    @property
     def map_shape(self) -> tuple[int, int, int, int]:
         """See the class."""
         ...
 
-    def draw(self, kept: Tensor, slots: NDArray[np.int64], bits: NDArray[np.uint32], out: Tensor) -> None:
+    def draw(self, kept: Tensor, slots: NDArray[np.int64], whole: int, bits: NDArray[np.uint32], out: Tensor) -> None:
         """Draw a view of every camera for each slot.
 
         kept: (capacity, *shape)
+        whole: the slots below this one are kept whole, the others only as far as `first_shape`
         bits: (cameras, B), random, as many in every way to draw: so a seed gives the same transitions in all of them
         out: float16 (cameras, B, channels, h, w)
         """
@@ -57,7 +64,10 @@ class Views(Protocol):
 
 @dataclass(frozen=True)
 class StoredViews:
-    """Maps of K crop views, encoded once when they arrived. shape: (cameras, views, channels, h, w)."""
+    """Maps of K crop views, encoded once: the first one when its step arrives, the others when nothing else is to do.
+
+    shape: (cameras, views, channels, h, w)
+    """
 
     name: ClassVar[str] = "maps"
     dtype: ClassVar[DTypeLike] = np.float16
@@ -66,15 +76,22 @@ class StoredViews:
     shape: tuple[int, int, int, int, int]
 
     @property
+    def first_shape(self) -> tuple[int, int, int, int, int]:
+        """A single view, (cameras, 1, channels, h, w)."""
+        cameras, _, channels, height, width = self.shape
+        return cameras, 1, channels, height, width
+
+    @property
     def map_shape(self) -> tuple[int, int, int, int]:
         """(cameras, channels, h, w)."""
         cameras, _, channels, height, width = self.shape
         return cameras, channels, height, width
 
-    def draw(self, kept: Tensor, slots: NDArray[np.int64], bits: NDArray[np.uint32], out: Tensor) -> None:
-        """Copy one of the K maps of each camera and slot."""
+    def draw(self, kept: Tensor, slots: NDArray[np.int64], whole: int, bits: NDArray[np.uint32], out: Tensor) -> None:
+        """Copy one of the maps of each camera and slot, each of those that are there as likely."""
         cameras, views, *one = self.shape
-        view = bits.astype(np.int64) * views >> 32  # 0..views-1
+        there = np.where(slots < whole, views, 1)  # (B,)
+        view = bits.astype(np.int64) * there >> 32  # 0..there-1
         rows = (slots * cameras + np.arange(cameras)[:, None]) * views + view  # (cameras, B)
         _gather(kept.view(-1, math.prod(one)), rows.ravel(), out.view(rows.size, -1))
 
@@ -96,11 +113,23 @@ class FreshViews:
         return self.featurizer.frame_shape
 
     @property
+    def first_shape(self) -> tuple[int, int, int, int]:
+        """All of it."""
+        return self.shape
+
+    @property
     def map_shape(self) -> tuple[int, int, int, int]:
         """(cameras, channels, h, w)."""
         return self.featurizer.shape
 
-    def draw(self, kept: Tensor, slots: NDArray[np.int64], bits: NDArray[np.uint32], out: Tensor) -> None:
+    def draw(
+        self,
+        kept: Tensor,
+        slots: NDArray[np.int64],
+        whole: int,  # noqa: ARG002  # frames are always whole
+        bits: NDArray[np.uint32],
+        out: Tensor,
+    ) -> None:
         """Crop at random offsets and encode."""
         frames, sides = kept.numpy(), 2 * self.pad_px + 1
         halves = np.stack([bits >> 16, bits & 0xFFFF], axis=-1)  # 16 bits each for top and left

@@ -148,10 +148,18 @@ class Featurizer:
 
     def maps(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames uint8 (cameras, N, H, W, 3) -> float32 (cameras, N, channels, h, w)."""
+        return self.reduce(self.encode(frames))
+
+    def encode(self, frames: NDArray[np.uint8]) -> Tensor:
+        """The same as they come from the encoder."""
         cameras, n = frames.shape[:2]
         with torch.inference_mode():
             maps = self.encoder.encode(frames.reshape(cameras * n, *frames.shape[2:]))
-            maps = maps.reshape(cameras, n, *maps.shape[1:])
+            return maps.reshape(cameras, n, *maps.shape[1:])
+
+    def reduce(self, maps: Tensor) -> Tensor:
+        """What the reduction, if there is one, makes of them."""
+        with torch.inference_mode():
             return maps if self.reduction is None else self.reduction.apply(maps)
 
 

@@ -47,6 +47,6 @@ def test_a_small_run_measures_everything() -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["frames"] > 100
     assert found["warm_s"] > 0
-    assert found["cold"]["ready_s"] == found["cold_s"]
+    assert found["cold"]["first_update_s"] == found["cold_s"]
     assert found["round_trip_equal"] is True
     assert (found["kills"], found["steps_lost"]) == (1, 0)

@@ -22,7 +22,7 @@ from learner.cloning import (
     held_out_error,
     split,
 )
-from learner.ingest import StepEncoder
+from learner.step_encoder import StepEncoder
 from policy.encoder import load_encoder
 from policy.experience import Source, Step
 from policy.fakes import fake_contract, fake_episode

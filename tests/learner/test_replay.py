@@ -13,21 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encoded import LAYOUT, episode, histories
 from learner.columns import ReplayError
 from learner.device_rows import DeviceMemory
-from learner.replay import Batch, EncodedObservation, EncodedStep, Replay, ReplayLayout
+from learner.replay import Batch, EncodedStep, Replay, ReplayLayout
 from learner.views import StoredViews
-from policy.experience import Source, StepId
+from policy.experience import Source
 
-LAYOUT = ReplayLayout(StoredViews((2, 3, 1, 2, 2)), proprioception=2, action=4)
 GAMMA = 0.9
-
-
-def observation(number: float) -> EncodedObservation:
-    """An observation whose numbers tell which one it is; views differ by 0.25, cameras by 0.125."""
-    camera, view = np.arange(2)[:, None, None, None, None] / 8, np.arange(3)[None, :, None, None, None] / 4
-    maps = np.broadcast_to(number + camera + view, LAYOUT.views.shape).astype(np.float16)
-    return EncodedObservation(maps, np.full(2, number, np.float32))
 
 
 @dataclass
@@ -71,42 +64,6 @@ class Naive:
                 following_number = float(following.proprioception[0])
                 found[number] = (following_number, reward, bootstrap, discounted_changes, steps[start].source)
         return found
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[EncodedStep]:
-    """Steps of up to 3 sessions in turns; episodes end by termination, truncation or rejection, or stay open."""
-    ends = st.sampled_from(["terminated", "truncated", "rejected", "open"])
-    lengths = st.lists(st.tuples(st.integers(1, 6), ends), min_size=1, max_size=3)
-    sessions = draw(st.lists(lengths, min_size=1, max_size=3))
-    plans = [
-        [(episode, step, length, end) for episode, (length, end) in enumerate(episodes) for step in range(length)]
-        for episodes in sessions
-    ]
-    steps: list[EncodedStep] = []
-    number = 0.0
-    while any(plans):
-        which = draw(st.sampled_from([i for i, plan in enumerate(plans) if plan]))
-        episode, step, length, end = plans[which].pop(0)
-        last = step == length - 1 and end != "open"
-        number += 2
-        gripper = draw(st.sampled_from([-1.0, -0.3, 0.0, 0.4, 1.0]))
-        source, reward = draw(st.sampled_from(list(Source))), draw(st.sampled_from([0.0, 1.0, -0.5]))
-        rests = source is Source.DEMO and reward == 0 and draw(st.booleans())
-        steps.append(
-            EncodedStep(
-                cursor=len(steps) * 2 + 1,
-                id=StepId(f"session{which}", episode, step),
-                observation=observation(number),
-                action=np.zeros(4, np.float32) if rests else np.array([number / 1000, 0, 0, gripper], np.float32),
-                source=source,
-                reward=reward,
-                terminated=last and end == "terminated",
-                final=observation(number + 1) if last else None,
-                rejected=last and end == "rejected",
-            )
-        )
-    return steps
 
 
 def drawn(replay: Replay, n_step: int) -> dict[float, tuple[float, float, float, float]]:
@@ -179,22 +136,6 @@ class TestAgainstANaiveReplay:
                 b = again.sample(16, 0.5, 3, GAMMA, np.random.default_rng(1))
                 assert torch.equal(a.next_maps, b.next_maps)
                 assert torch.equal(a.reward, b.reward)
-
-
-def episode(count: int, source: Source, first: int = 0, *, terminated: bool = True) -> list[EncodedStep]:
-    return [
-        EncodedStep(
-            cursor=first + i + 1,
-            id=StepId("s", first, i),
-            observation=observation(2.0 * (first + i)),
-            action=np.array([2 * (first + i) / 1000, 0.1, 0, 0], np.float32),
-            source=source,
-            reward=float(i == count - 1),
-            terminated=terminated and i == count - 1,
-            final=observation(2.0 * (first + i) + 1) if i == count - 1 else None,
-        )
-        for i in range(count)
-    ]
 
 
 class TestByHand:

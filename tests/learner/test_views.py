@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learner.batch import Batch
-from learner.ingest import StepEncoder
 from learner.replay import EncodedObservation, Replay
 from learner.replay_layout import EncodedStep, make_layout
+from learner.step_encoder import StepEncoder
 from learner.views import views_key
 from policy.contract import Contract
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
@@ -42,7 +42,7 @@ class TellsOffsets(Featurizer):
         super().__init__(encoder, None, contract)
         self.shape = len(contract.cameras), 2, 1, 1
 
-    def maps(self, frames: NDArray[np.uint8]) -> Tensor:
+    def encode(self, frames: NDArray[np.uint8]) -> Tensor:
         middle = torch.from_numpy(frames[:, :, SIZE_PX // 2, SIZE_PX // 2, :2].astype(np.float32))
         return (middle - SIZE_PX // 2)[..., None, None]  # (cameras, N, 2, 1, 1)
 
