@@ -86,7 +86,7 @@ def phase(state: RunState) -> tuple[str, Mood]:
     """What the learner does, in words."""
     if state.learner is not None:
         phase = state.learner.phase
-        return phase, "good" if phase == "training" else "bad" if phase.startswith("disk full") else "warn"
+        return phase, "good" if phase.split(",")[0] == "training" else "bad" if phase.startswith("disk full") else "warn"
     return ("learner does not answer", "bad") if state.learner_problem else ("no learner runs", "")
 
 
