@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from learner.judges import require_same_judge, take_judge
 from learner.store_adoption import copy_episode, missing_episodes
 from learner.store_reader import COUNTS_SQL, EpisodeRecord, StoreCounts, StoreReader
 from nudge.v1 import learner_pb2 as pb
@@ -64,6 +65,7 @@ class ExperienceStore(StoreReader):
             try:
                 super().__init__(path, contract)
                 self._totals = _totals(self._writer)
+                self._judge = self.judge()
             except BaseException:
                 self._writer.close()
                 raise
@@ -88,6 +90,21 @@ class ExperienceStore(StoreReader):
                     take_step(self._writer, step, message)
         except sqlite3.Error as error:
             raise store_error(self.path, error, f"nothing of these {len(steps)} steps was stored") from error
+
+    def keep_to_judge(self, name: str) -> None:
+        """Note who pays the rewards of what comes, unless that is known or not said; on disk when this returns.
+
+        Raise `OtherJudge` where another one has paid so far; `StoreFull`, `StoreError` as `append` does.
+        """
+        try:
+            with self._write_lock:
+                require_same_judge(name, self._judge)
+                if name and self._judge is None:
+                    with transaction(self._writer):
+                        taken = take_judge(self._writer, name)
+                    self._judge = taken
+        except sqlite3.Error as error:
+            raise store_error(self.path, error, "nothing of what comes was stored") from error
 
     def lacks(self, path: Path) -> bool:
         """Whether `adopt` would take anything of this file; raises as it does."""

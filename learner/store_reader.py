@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.judges import PayingJudge, newest_judge
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import InvalidExperience
@@ -154,6 +155,11 @@ class StoreReader:
     def counts(self) -> StoreCounts:
         """How much is here: sums over all episodes, 30 ms for 50,000 of them."""
         return StoreCounts(*self._read(COUNTS_SQL)[0])
+
+    def judge(self) -> PayingJudge | None:
+        """Who pays the rewards of this run; None where nobody has said."""
+        with self.reading() as connection:
+            return newest_judge(connection)
 
     def shared_demonstrations(self) -> int:
         """How many successful demonstrations came with demo sets."""

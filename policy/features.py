@@ -151,8 +151,11 @@ class Featurizer:
         cameras, n = frames.shape[:2]
         with torch.inference_mode():
             maps = self.encoder.encode(frames.reshape(cameras * n, *frames.shape[2:]))
-            maps = maps.reshape(cameras, n, *maps.shape[1:])
-            return maps if self.reduction is None else self.reduction.apply(maps)
+            return self.reduced(maps.reshape(cameras, n, *maps.shape[1:]))
+
+    def reduced(self, maps: Tensor) -> Tensor:
+        """Maps (cameras, N, channels, h, w) as they come from the encoder, as the policy reads them."""
+        return maps if self.reduction is None else self.reduction.apply(maps)
 
 
 def map_shape(contract: Contract, channels: int) -> tuple[int, int, int, int]:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16nudge/v1/learner.proto\x12\x08nudge.v1\"y\n\x0cHelloRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\t\x12\x15\n\rcontract_hash\x18\x02 \x01(\t\x12\x15\n\rcontract_json\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\t\"\xaf\x01\n\nHelloReply\x12\x18\n\x10protocol_version\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12&\n\x0clast_durable\x18\x03 \x01(\x0b\x32\x10.nudge.v1.StepId\x12\x16\n\x0epolicy_version\x18\x04 \x01(\x04\x12\x18\n\x10policy_spec_json\x18\x05 \x01(\t\x12\x1d\n\x15shared_demonstrations\x18\x06 \x01(\r\"8\n\x06StepId\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0f\n\x07\x65pisode\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\r\"$\n\x05\x46rame\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x0b\n\x03png\x18\x02 \x01(\x0c\"X\n\x0bObservation\x12\x1f\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x0f.nudge.v1.Frame\x12\x16\n\x0eproprioception\x18\x02 \x01(\x0c\x12\x10\n\x08sim_only\x18\x03 \x01(\x0c\"\xbc\x02\n\x04Step\x12\x1c\n\x02id\x18\x01 \x01(\x0b\x32\x10.nudge.v1.StepId\x12*\n\x0bobservation\x18\x02 \x01(\x0b\x32\x15.nudge.v1.Observation\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\x0c\x12 \n\x06source\x18\x04 \x01(\x0e\x32\x10.nudge.v1.Source\x12\x0e\n\x06reward\x18\x05 \x01(\x02\x12\x12\n\nterminated\x18\x06 \x01(\x08\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x16\n\x0epolicy_version\x18\x08 \x01(\x04\x12\x14\n\x0cmonotonic_ns\x18\t \x01(\x03\x12\x0f\n\x07wall_ns\x18\n \x01(\x03\x12\x30\n\x11\x66inal_observation\x18\x0b \x01(\x0b\x32\x15.nudge.v1.Observation\x12\x10\n\x08rejected\x18\x0c \x01(\x08\"C\n\x03\x41\x63k\x12&\n\x0clast_durable\x18\x01 \x01(\x0b\x32\x10.nudge.v1.StepId\x12\x14\n\x0csteps_behind\x18\x02 \x01(\r\"+\n\x12WatchPolicyRequest\x12\x15\n\rknown_version\x18\x01 \x01(\x04\"a\n\x0bPolicyChunk\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"\x0f\n\rStatusRequest\"\xea\x02\n\x0bStatusReply\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rcontract_hash\x18\x02 \x01(\t\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x11\n\tenv_steps\x18\x04 \x01(\x04\x12\x10\n\x08\x65pisodes\x18\x05 \x01(\x04\x12\x15\n\rdemo_episodes\x18\x06 \x01(\x04\x12\x0f\n\x07updates\x18\x07 \x01(\x04\x12\x15\n\reffective_utd\x18\x08 \x01(\x02\x12\x15\n\rupdates_per_s\x18\t \x01(\x02\x12\x16\n\x0epolicy_version\x18\n \x01(\x04\x12\x33\n\x07metrics\x18\x0b \x03(\x0b\x32\".nudge.v1.StatusReply.MetricsEntry\x12\x17\n\x0flast_step_age_s\x18\x0c \x01(\x02\x12\x14\n\x0csteps_behind\x18\r \x01(\r\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01*g\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x11\n\rSOURCE_POLICY\x10\x01\x12\x10\n\x0cSOURCE_HUMAN\x10\x02\x12\x0f\n\x0bSOURCE_DEMO\x10\x03\x12\x0f\n\x0bSOURCE_HOLD\x10\x04\x32\xf7\x01\n\x07Learner\x12\x35\n\x05Hello\x12\x16.nudge.v1.HelloRequest\x1a\x14.nudge.v1.HelloReply\x12\x35\n\x10StreamExperience\x12\x0e.nudge.v1.Step\x1a\r.nudge.v1.Ack(\x01\x30\x01\x12\x44\n\x0bWatchPolicy\x12\x1c.nudge.v1.WatchPolicyRequest\x1a\x15.nudge.v1.PolicyChunk0\x01\x12\x38\n\x06Status\x12\x17.nudge.v1.StatusRequest\x1a\x15.nudge.v1.StatusReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16nudge/v1/learner.proto\x12\x08nudge.v1\"\x88\x01\n\x0cHelloRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\t\x12\x15\n\rcontract_hash\x18\x02 \x01(\t\x12\x15\n\rcontract_json\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\r\n\x05judge\x18\x06 \x01(\t\"\xaf\x01\n\nHelloReply\x12\x18\n\x10protocol_version\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12&\n\x0clast_durable\x18\x03 \x01(\x0b\x32\x10.nudge.v1.StepId\x12\x16\n\x0epolicy_version\x18\x04 \x01(\x04\x12\x18\n\x10policy_spec_json\x18\x05 \x01(\t\x12\x1d\n\x15shared_demonstrations\x18\x06 \x01(\r\"8\n\x06StepId\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0f\n\x07\x65pisode\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\r\"$\n\x05\x46rame\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x0b\n\x03png\x18\x02 \x01(\x0c\"X\n\x0bObservation\x12\x1f\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x0f.nudge.v1.Frame\x12\x16\n\x0eproprioception\x18\x02 \x01(\x0c\x12\x10\n\x08sim_only\x18\x03 \x01(\x0c\"B\n\tJudgement\x12\x13\n\x0bprobability\x18\x01 \x01(\x01\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.nudge.v1.Reason\"\xe4\x02\n\x04Step\x12\x1c\n\x02id\x18\x01 \x01(\x0b\x32\x10.nudge.v1.StepId\x12*\n\x0bobservation\x18\x02 \x01(\x0b\x32\x15.nudge.v1.Observation\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\x0c\x12 \n\x06source\x18\x04 \x01(\x0e\x32\x10.nudge.v1.Source\x12\x0e\n\x06reward\x18\x05 \x01(\x02\x12\x12\n\nterminated\x18\x06 \x01(\x08\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x16\n\x0epolicy_version\x18\x08 \x01(\x04\x12\x14\n\x0cmonotonic_ns\x18\t \x01(\x03\x12\x0f\n\x07wall_ns\x18\n \x01(\x03\x12\x30\n\x11\x66inal_observation\x18\x0b \x01(\x0b\x32\x15.nudge.v1.Observation\x12\x10\n\x08rejected\x18\x0c \x01(\x08\x12&\n\tjudgement\x18\r \x01(\x0b\x32\x13.nudge.v1.Judgement\"C\n\x03\x41\x63k\x12&\n\x0clast_durable\x18\x01 \x01(\x0b\x32\x10.nudge.v1.StepId\x12\x14\n\x0csteps_behind\x18\x02 \x01(\r\"+\n\x12WatchPolicyRequest\x12\x15\n\rknown_version\x18\x01 \x01(\x04\"a\n\x0bPolicyChunk\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"\x0f\n\rStatusRequest\"\xea\x02\n\x0bStatusReply\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rcontract_hash\x18\x02 \x01(\t\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x11\n\tenv_steps\x18\x04 \x01(\x04\x12\x10\n\x08\x65pisodes\x18\x05 \x01(\x04\x12\x15\n\rdemo_episodes\x18\x06 \x01(\x04\x12\x0f\n\x07updates\x18\x07 \x01(\x04\x12\x15\n\reffective_utd\x18\x08 \x01(\x02\x12\x15\n\rupdates_per_s\x18\t \x01(\x02\x12\x16\n\x0epolicy_version\x18\n \x01(\x04\x12\x33\n\x07metrics\x18\x0b \x03(\x0b\x32\".nudge.v1.StatusReply.MetricsEntry\x12\x17\n\x0flast_step_age_s\x18\x0c \x01(\x02\x12\x14\n\x0csteps_behind\x18\r \x01(\r\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01*g\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x11\n\rSOURCE_POLICY\x10\x01\x12\x10\n\x0cSOURCE_HUMAN\x10\x02\x12\x0f\n\x0bSOURCE_DEMO\x10\x03\x12\x0f\n\x0bSOURCE_HOLD\x10\x04*\x95\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fREASON_UNLIKELY\x10\x01\x12\x12\n\x0eREASON_TOO_FEW\x10\x02\x12\x0f\n\x0bREASON_GATE\x10\x03\x12\x14\n\x10REASON_TOO_EARLY\x10\x04\x12\x12\n\x0eREASON_SUCCESS\x10\x05\x12\x0f\n\x0bREASON_PAID\x10\x06\x32\xf7\x01\n\x07Learner\x12\x35\n\x05Hello\x12\x16.nudge.v1.HelloRequest\x1a\x14.nudge.v1.HelloReply\x12\x35\n\x10StreamExperience\x12\x0e.nudge.v1.Step\x1a\r.nudge.v1.Ack(\x01\x30\x01\x12\x44\n\x0bWatchPolicy\x12\x1c.nudge.v1.WatchPolicyRequest\x1a\x15.nudge.v1.PolicyChunk0\x01\x12\x38\n\x06Status\x12\x17.nudge.v1.StatusRequest\x1a\x15.nudge.v1.StatusReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,32 +33,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATUSREPLY_METRICSENTRY']._loaded_options = None
   _globals['_STATUSREPLY_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_SOURCE']._serialized_start=1437
-  _globals['_SOURCE']._serialized_end=1540
-  _globals['_HELLOREQUEST']._serialized_start=36
-  _globals['_HELLOREQUEST']._serialized_end=157
-  _globals['_HELLOREPLY']._serialized_start=160
-  _globals['_HELLOREPLY']._serialized_end=335
-  _globals['_STEPID']._serialized_start=337
-  _globals['_STEPID']._serialized_end=393
-  _globals['_FRAME']._serialized_start=395
-  _globals['_FRAME']._serialized_end=431
-  _globals['_OBSERVATION']._serialized_start=433
-  _globals['_OBSERVATION']._serialized_end=521
-  _globals['_STEP']._serialized_start=524
-  _globals['_STEP']._serialized_end=840
-  _globals['_ACK']._serialized_start=842
-  _globals['_ACK']._serialized_end=909
-  _globals['_WATCHPOLICYREQUEST']._serialized_start=911
-  _globals['_WATCHPOLICYREQUEST']._serialized_end=954
-  _globals['_POLICYCHUNK']._serialized_start=956
-  _globals['_POLICYCHUNK']._serialized_end=1053
-  _globals['_STATUSREQUEST']._serialized_start=1055
-  _globals['_STATUSREQUEST']._serialized_end=1070
-  _globals['_STATUSREPLY']._serialized_start=1073
-  _globals['_STATUSREPLY']._serialized_end=1435
-  _globals['_STATUSREPLY_METRICSENTRY']._serialized_start=1389
-  _globals['_STATUSREPLY_METRICSENTRY']._serialized_end=1435
-  _globals['_LEARNER']._serialized_start=1543
-  _globals['_LEARNER']._serialized_end=1790
+  _globals['_SOURCE']._serialized_start=1561
+  _globals['_SOURCE']._serialized_end=1664
+  _globals['_REASON']._serialized_start=1667
+  _globals['_REASON']._serialized_end=1816
+  _globals['_HELLOREQUEST']._serialized_start=37
+  _globals['_HELLOREQUEST']._serialized_end=173
+  _globals['_HELLOREPLY']._serialized_start=176
+  _globals['_HELLOREPLY']._serialized_end=351
+  _globals['_STEPID']._serialized_start=353
+  _globals['_STEPID']._serialized_end=409
+  _globals['_FRAME']._serialized_start=411
+  _globals['_FRAME']._serialized_end=447
+  _globals['_OBSERVATION']._serialized_start=449
+  _globals['_OBSERVATION']._serialized_end=537
+  _globals['_JUDGEMENT']._serialized_start=539
+  _globals['_JUDGEMENT']._serialized_end=605
+  _globals['_STEP']._serialized_start=608
+  _globals['_STEP']._serialized_end=964
+  _globals['_ACK']._serialized_start=966
+  _globals['_ACK']._serialized_end=1033
+  _globals['_WATCHPOLICYREQUEST']._serialized_start=1035
+  _globals['_WATCHPOLICYREQUEST']._serialized_end=1078
+  _globals['_POLICYCHUNK']._serialized_start=1080
+  _globals['_POLICYCHUNK']._serialized_end=1177
+  _globals['_STATUSREQUEST']._serialized_start=1179
+  _globals['_STATUSREQUEST']._serialized_end=1194
+  _globals['_STATUSREPLY']._serialized_start=1197
+  _globals['_STATUSREPLY']._serialized_end=1559
+  _globals['_STATUSREPLY_METRICSENTRY']._serialized_start=1513
+  _globals['_STATUSREPLY_METRICSENTRY']._serialized_end=1559
+  _globals['_LEARNER']._serialized_start=1819
+  _globals['_LEARNER']._serialized_end=2066
 # @@protoc_insertion_point(module_scope)
