@@ -14,7 +14,8 @@ import grpc
 
 from learner.handshake import HelloInvalid, check_hello
 from learner.inbox import Inbox
-from learner.lease import LeaseHeld, LeaseTable, NoLease, TooManyActors
+from learner.judges import OtherJudge, require_same_judge
+from learner.lease import LeaseHeld, LeaseTable, NoLease, StreamLease, TooManyActors
 from learner.publisher import PolicyPublisher, Published
 from learner.quotas import PlaceQuota, RateQuota
 from learner.refusals import Refusals
@@ -71,10 +72,11 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         """Check that the actor fits, and give it the lease of its id."""
         try:
             check_hello(request, self._contract, self._settings.max_contract_bytes)
-            self._leases.hello(request.actor_id, request.session)
+            require_same_judge(request.judge, self._store.judge())
+            self._leases.hello(request.actor_id, request.session, request.judge)
         except HelloInvalid as error:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
-        except ContractMismatch as error:
+        except (ContractMismatch, OtherJudge) as error:
             self._refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)
         except LeaseHeld as error:
             self._refuse(context, grpc.StatusCode.ALREADY_EXISTS, error)
@@ -113,7 +115,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
             return
         threading.Thread(target=inbox.fill, args=(request_iterator,), daemon=True, name="experience-reader").start()
         yield self._ack(session)
-        yield from self._store_and_acknowledge(session, inbox, context)
+        yield from self._store_and_acknowledge(lease, inbox, context)
         if lease.replaced:
             context.abort(grpc.StatusCode.ABORTED, "a newer stream of this session has replaced this one")
         self._abort_if_stopping(context)
@@ -146,7 +148,9 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         reply.last_step_age_s = -1.0 if self._last_step_s is None else time.monotonic() - self._last_step_s
         return reply
 
-    def _store_and_acknowledge(self, session: str, inbox: Inbox, context: grpc.ServicerContext) -> Iterator[pb.Ack]:
+    def _store_and_acknowledge(
+        self, lease: StreamLease, inbox: Inbox, context: grpc.ServicerContext
+    ) -> Iterator[pb.Ack]:
         """Group commit: whatever waits goes into one transaction, then one acknowledgement follows."""
         sent_behind = -1
         while not inbox.ended:
@@ -154,8 +158,8 @@ class LearnerServicer(pb_grpc.LearnerServicer):
             if self._stopping.is_set():
                 inbox.close()
             if batch:
-                self._store_batch(session, batch, context)
-            ack = self._ack(session)
+                self._store_batch(lease, batch, context)
+            ack = self._ack(lease.session)
             # An actor that waits for the learner sends nothing: it must hear that the learner has caught up.
             if batch or ack.steps_behind != sent_behind:
                 sent_behind = ack.steps_behind
@@ -163,7 +167,8 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         if inbox.error is not None:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, inbox.error)
 
-    def _store_batch(self, session: str, batch: list[pb.Step], context: grpc.ServicerContext) -> None:
+    def _store_batch(self, lease: StreamLease, batch: list[pb.Step], context: grpc.ServicerContext) -> None:
+        session = lease.session
         self._check_unfinished(session, batch, context)
         try:
             for message in batch:
@@ -171,9 +176,12 @@ class LearnerServicer(pb_grpc.LearnerServicer):
                     raise InvalidExperience(
                         f"step of session {message.id.session[:8]!r}: this stream belongs to session {session[:8]!r}"
                     )
+            self._store.keep_to_judge(lease.judge)
             self._store.append(batch)
         except InvalidExperience as error:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+        except OtherJudge as error:
+            self._refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)
         except StoreFull as error:  # the actor keeps its steps and comes back
             self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, error)
         except StoreError as error:
