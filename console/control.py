@@ -13,7 +13,7 @@ from rich.console import Console
 
 from actor.camera_watch import CameraWatch
 from actor.loop import ControlLoop
-from actor.roles import ActingPolicy, Link
+from actor.roles import ActingPolicy, Link, RewardJudge
 from actor.settings import start_seed
 from console.arm import opened_arm
 from console.errors import ConsoleError
@@ -63,11 +63,13 @@ def run_loop(
     stop: threading.Event,
     emergency: EmergencyStop,
     *,
+    judge: RewardJudge | None,
     countdown_s: float = 0.0,
 ) -> None:
     """Open arm and devices, rehearse where that is due, and drive until the loop's settings or `stop` end it.
 
     teller: entered once the loop begins; reference: folder of how the demonstrations looked
+    judge: pays the rewards; None: the task itself does
     countdown_s: before each demonstration of an operator that begins by itself
     """
     seed = start_seed(settings.seed, link.progress.next_episode)
@@ -91,6 +93,7 @@ def run_loop(
                 settings.seed,
                 CameraWatch(reference, settings.contract, settings.arm.drift),
                 teller,
+                judge,
             )
             # A collection of all that is loaded takes 0.15 s, in some tick; what is here now stays anyway.
             gc.collect()

@@ -19,6 +19,7 @@ from rich.progress import track
 
 from actor.clock import Deadlines
 from actor.inference import Policy
+from actor.judge_settings import JudgeSettings
 from actor.recovery import wait_until_sound
 from console.arm import opened_arm
 from console.checkpoints import checkpoint_table, choose_checkpoint, require_checkpoints
@@ -64,12 +65,7 @@ class _CameraMan:
 def main(argv: list[str]) -> int:
     """Evaluate the newest policy of a run, a snapshot or checkpoints; returns the exit status."""
     settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge eval")
-    if settings.task.judge == "operator":
-        raise ConsoleError(
-            "task.judge: got operator, but in an evaluation nobody presses a key: every trial would fail; expected "
-            "simulator, whose truth judges it"
-        )
-    console = Console()
+    settings, console = judged_by_truth(settings), Console()
     folders = _chosen_checkpoints(settings)
     if folders is None:
         _tell(evaluate(settings, console), settings.folder, console)
@@ -78,6 +74,26 @@ def main(argv: list[str]) -> int:
     if folders is not None:
         console.print(checkpoint_table(settings.folder / CHECKPOINTS))
     return 0
+
+
+def judged_by_truth(settings: Settings) -> Settings:
+    """The same, judged by what training was not judged by: nobody presses a key, and no classifier grades its pupil.
+
+    Raise `ConsoleError` where only keys judge, or where nobody but the classifier knows.
+    """
+    if settings.task.judge == "operator":
+        raise ConsoleError(
+            "task.judge: got operator, but in an evaluation nobody presses a key: every trial would fail; expected "
+            "simulator, whose truth judges it"
+        )
+    if not settings.contract.sim_only:
+        raise ConsoleError(
+            f"task.judge: got {settings.task.judge}, and a contract that does not tell where the cube is: training and "
+            f"evaluation never share a judge; expected the simulator's truth (`sim_only`), as a simulated or a virtual "
+            f"arm has it"
+        )
+    task = settings.task.model_copy(update={"judge": "simulator"})
+    return settings.model_copy(update={"task": task, "judge": JudgeSettings()})
 
 
 def evaluate(settings: Settings, console: Console) -> Evaluation:
@@ -132,6 +148,7 @@ def _run_trials(
     path: Path, settings: Settings, console: Console, pictures: list[NDArray[np.uint8]] | None
 ) -> Evaluation:
     """All trials of the grid, with deterministic actions. pictures: gets those of the video; None films nothing."""
+    settings = judged_by_truth(settings)
     torch.set_num_threads(1)
     policy, updates = load_policy(path, settings)
     grid = list(placements(settings))

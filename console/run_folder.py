@@ -9,5 +9,7 @@ REFERENCE_FOLDER = "reference"  # how the demonstrations looked, against which t
 WATCHDOG_LOG_FILE = "watchdog.log"  # what the arm's watchdog has done
 TIMING_FILE = "timing.json"  # parts of the actor's tick
 POLICY_FILE = "policy.safetensors"  # the newest snapshot
+CLASSIFIER_FOLDER = "classifier"  # the reward classifier that pays, where no other is named
+CLASSIFIER_DATA_FOLDER = "classifier-episodes"  # what `nudge demo` recorded and labelled for it
 VIDEO_FILE = "policy.mp4"
 DOCTOR_FILE = "doctor.html"  # what `nudge doctor` found last

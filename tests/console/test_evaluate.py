@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from console.errors import ConsoleError
-from console.evaluate import load_policy, main
-from console.evaluation_grid import placements
+from console.evaluate import judged_by_truth, load_policy, main
+from console.evaluation_grid import conditions, placements
 from console.presets import load_preset
 from console.settings import Settings
+from robot.settings import TaskSettings
 
 SETTINGS = load_preset(Settings, "fast")
 
@@ -42,3 +43,12 @@ def test_a_missing_policy_is_named_with_what_to_do() -> None:
 def test_where_only_keys_judge_an_evaluation_is_refused() -> None:
     with pytest.raises(ConsoleError, match="every trial would fail"):
         main(["--task.judge", "operator"])
+
+
+def test_a_classifier_never_judges_an_evaluation_and_where_nobody_else_can_there_is_none() -> None:
+    paid = SETTINGS.model_copy(update={"task": TaskSettings(judge="classifier")})
+    assert judged_by_truth(paid).task.judge == "simulator"
+    assert conditions(judged_by_truth(paid)) == conditions(SETTINGS)  # runs of either judge can be compared
+    desk = paid.model_copy(update={"contract": paid.contract.model_copy(update={"sim_only": ()})})
+    with pytest.raises(ConsoleError, match=r"task\.judge: got classifier, and a contract that does not tell where"):
+        judged_by_truth(desk)
