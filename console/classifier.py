@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from console.classifier_accept import accept
+from console.classifier_disputes import disputes
 from console.classifier_options import EvalOptions, LabelOptions, ListOptions, TrainOptions
 from console.classifier_report import write_classifier_report
 from console.errors import ConsoleError
@@ -31,14 +33,18 @@ from reward_classifier.settings import ClassifierSettings
 
 REPORT_FILE = "report.html"
 USAGE = """\
-usage: nudge classifier {label,train,eval,list} [--run NAME | --store PATH] [options]
+usage: nudge classifier {label,train,eval,list,accept,disputes} [--run NAME | --store PATH] [options]
 
 verbs:
-  label  say which frames show success: --from-key takes the operator's word about whole episodes, --frames is yours
-         about some of one, and --undo takes the last one back
-  train  a classifier of the labelled frames, --out FOLDER, with a report in it; status 1 when it pays too often
-  eval   FOLDER: how it does on other labelled experience; --json for programs
-  list   which there are, and how good they were found to be
+  label     say which frames show success: --from-key takes the operator's word about whole episodes, --frames is yours
+            about some of one, and --undo takes the last one back
+  train     a classifier of the labelled frames, --out FOLDER, with a report in it; status 1 when it pays too often
+  eval      FOLDER: how it does on other labelled experience; --json for programs
+  list      which there are, and how good they were found to be
+  accept    FOLDER: let another one pay in a run, while no learner runs; it judges anew what was judged so far, and
+            only says what that changes without --yes
+  disputes  where the operator's key contradicted the one that pays, and the commands that label those frames; status 1
+            when there are too many of late
 
 `nudge classifier VERB --help` lists the options of one.
 """
@@ -209,4 +215,11 @@ def _progress[T](items: Sequence[T], what: str) -> Iterable[T]:
     return track(items, what, console=Console(stderr=True), transient=True)
 
 
-_VERBS: dict[str, Callable[[list[str]], int]] = {"label": label, "train": train, "eval": evaluate, "list": show}
+_VERBS: dict[str, Callable[[list[str]], int]] = {
+    "label": label,
+    "train": train,
+    "eval": evaluate,
+    "list": show,
+    "accept": accept,
+    "disputes": disputes,
+}

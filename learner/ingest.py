@@ -79,6 +79,7 @@ class StepEncoder:
             terminated=step.terminated,
             final=None if step.final is None else self._observation(step.final, cursor, 1),
             rejected=step.rejected,
+            after_end=step.after_end,
         )
 
     def _observation(self, observation: Observation, cursor: int, final: int) -> EncodedObservation:

@@ -1,4 +1,7 @@
-"""Who pays the rewards of a run: it keeps to the judge that it began with, since rewards of two do not mix."""
+"""Who pays the rewards of a run: it keeps to the judge that it began with, since rewards of two do not mix.
+
+Only a person lets another classifier follow, which then judges anew what was judged before (`learner.acceptance`).
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ class OtherJudge(NudgeError):
 
 @dataclass(frozen=True, slots=True)
 class PayingJudge:
-    """A judge that a run has taken. name: as `HelloRequest.judge` says; wall_ns: when"""
+    """A judge that a run has taken. name: as `HelloRequest.judge` says; wall_ns: when; replaced: who paid before it"""
 
     name: str
     wall_ns: int
+    replaced: str | None = None
 
     @property
     def is_classifier(self) -> bool:
@@ -34,13 +38,16 @@ def newest_judge(connection: sqlite3.Connection) -> PayingJudge | None:
     """The judge of a store; None where nobody has said who pays, as in one of layout 2."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'judges'").fetchone() is None:
         return None
-    row = connection.execute("SELECT judge, wall_ns FROM judges ORDER BY version DESC LIMIT 1").fetchone()
-    return None if row is None else PayingJudge(row["judge"], row["wall_ns"])
+    rows = connection.execute("SELECT judge, wall_ns FROM judges ORDER BY version DESC LIMIT 2").fetchall()
+    if not rows:
+        return None
+    newest, *before = rows
+    return PayingJudge(newest["judge"], newest["wall_ns"], before[0]["judge"] if before else None)
 
 
-def take_judge(connection: sqlite3.Connection, name: str) -> PayingJudge:
-    """Note who pays from now on, inside a transaction."""
-    taken = PayingJudge(name, time.time_ns())
+def take_judge(connection: sqlite3.Connection, name: str, replaced: str | None = None) -> PayingJudge:
+    """Note who pays from now on, inside a transaction. replaced: who has paid so far"""
+    taken = PayingJudge(name, time.time_ns(), replaced)
     connection.execute("INSERT INTO judges (judge, wall_ns) VALUES (?, ?)", (taken.name, taken.wall_ns))
     return taken
 
@@ -58,10 +65,14 @@ def require_same_judge(name: str, known: PayingJudge | None) -> None:
         cure = "give the actor that classifier: --task.judge classifier --judge.classifier FOLDER"
     else:
         cure = f"start the actor with --task.judge {known.name}"
-    since = datetime.fromtimestamp(known.wall_ns / 1e9).astimezone()
+    since = f"{datetime.fromtimestamp(known.wall_ns / 1e9).astimezone():%Y-%m-%d %H:%M}"
+    if known.replaced is None:
+        why = f"which has paid the rewards of this run since {since}"
+    else:
+        why = f"which was accepted on {since} in place of {told(known.replaced)}, and has judged this run anew"
     raise OtherJudge(
-        f"judge: got {got}, expected {told(known.name)}, which has paid the rewards of this run since "
-        f"{since:%Y-%m-%d %H:%M}: rewards of two judges do not mix; {cure}; or begin a new run on both ends: --run NAME"
+        f"judge: got {got}, expected {told(known.name)}, {why}: rewards of two judges do not mix; {cure}; or begin a "
+        f"new run on both ends: --run NAME"
     )
 
 

@@ -67,6 +67,7 @@ class EncodedStep:
 
     cursor: its place in the store's order of arrival
     rejected: it ends an episode from which nothing is to be learned
+    after_end: as `Step` has it: it counts as a step, and is never drawn
     """
 
     cursor: int
@@ -78,3 +79,4 @@ class EncodedStep:
     terminated: bool
     final: EncodedObservation | None
     rejected: bool = False
+    after_end: bool = False

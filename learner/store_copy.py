@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from learner.judges import copy_judges
+from learner.rejudged import has_endings
 from learner.store_reader import StoreReader
 from learner.store_selection import ChosenEpisode
 from learner.store_verify import Finding
@@ -19,6 +20,10 @@ _TABLES = {  # each with the rows of one episode, found by an index: what lies e
     "episodes": "SELECT * FROM episodes WHERE id = ?",
     "steps": "SELECT * FROM steps WHERE episode_id = ? ORDER BY step",
     "frames": "SELECT * FROM frames WHERE seq IN (SELECT seq FROM steps WHERE episode_id = ?) ORDER BY seq",
+}
+_JUDGED_ANEW = {  # what judges say that were accepted later, of a layout that has a place for it
+    "rejudged": "SELECT * FROM rejudged WHERE episode_id = ? ORDER BY judge, step",
+    "endings": "SELECT * FROM endings WHERE episode_id = ? ORDER BY judge",
 }
 
 
@@ -49,9 +54,11 @@ def _copy(store: StoreReader, copy: sqlite3.Connection, path: Path, episodes: It
         try:
             with transaction(copy):
                 lost += _copy_judges(connection, copy)
+                # What is said by judges that cannot be named is lost with them.
+                tables = _TABLES if lost or not has_endings(connection) else _TABLES | _JUDGED_ANEW
                 for episode in episodes:
                     try:
-                        rows = _copy_episode(connection, copy, episode)
+                        rows = _copy_episode(connection, copy, episode, tables)
                     except sqlite3.DatabaseError as error:
                         if not _is_damage(error):
                             raise
@@ -75,9 +82,11 @@ def _copy_judges(connection: sqlite3.Connection, copy: sqlite3.Connection) -> li
     return []
 
 
-def _copy_episode(connection: sqlite3.Connection, copy: sqlite3.Connection, episode: ChosenEpisode) -> int:
+def _copy_episode(
+    connection: sqlite3.Connection, copy: sqlite3.Connection, episode: ChosenEpisode, tables: Mapping[str, str]
+) -> int:
     """Copy all rows of an episode, or none; return how many steps that were."""
-    rows = {table: connection.execute(sql, (episode.id,)).fetchall() for table, sql in _TABLES.items()}
+    rows = {table: connection.execute(sql, (episode.id,)).fetchall() for table, sql in tables.items()}
     _insert(copy, rows)
     return len(rows["steps"])
 

@@ -114,6 +114,8 @@ class Step:
         contradict its motion; it is kept all the same
     judgement: the classifier's opinion on what was seen after the action, from which the reward follows unless the
         operator's key said otherwise; None where no classifier was asked
+    after_end: the newest judge of a run has the episode end before this step, so nothing is learned from it. Only a
+        learner's store says so; it is never sent
     """
 
     id: StepId
@@ -129,6 +131,7 @@ class Step:
     final: Observation | None = None
     rejected: bool = False
     judgement: Judgement | None = None
+    after_end: bool = False
 
     @property
     def last(self) -> bool:

@@ -73,15 +73,33 @@ CREATE TABLE judges (                      -- who paid the rewards, in this orde
     judge TEXT NOT NULL,                   -- as `HelloRequest.judge` says
     wall_ns INTEGER NOT NULL               -- when it was taken
 );
+CREATE TABLE rejudged (                    -- what a judge that was accepted later thinks of steps (since layout 3)
+    judge INTEGER NOT NULL REFERENCES judges (version),
+    episode_id INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    probability REAL NOT NULL,
+    reason INTEGER NOT NULL,
+    PRIMARY KEY (judge, episode_id, step),
+    FOREIGN KEY (episode_id, step) REFERENCES steps (episode_id, step)
+);
+CREATE TABLE endings (                     -- where it has an episode end, if not as recorded (since layout 3)
+    judge INTEGER NOT NULL REFERENCES judges (version),
+    episode_id INTEGER NOT NULL REFERENCES episodes (id),
+    last_step INTEGER NOT NULL,            -- nothing is learned from the steps after it
+    reward REAL NOT NULL,                  -- of that step, as the next two
+    terminated INTEGER NOT NULL,
+    truncated INTEGER NOT NULL,
+    PRIMARY KEY (judge, episode_id)
+);
 """
-_JUDGES = _SCHEMA[_SCHEMA.index("CREATE TABLE judges") :]
+_JUDGES = _SCHEMA[_SCHEMA.index("CREATE TABLE judges") :].split(";")
 # What brings a layout to the next one. Columns are added at the end, as `_SCHEMA` has them.
 _RENEWALS = {
     1: ("ALTER TABLE episodes ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0",),
     2: (
         "ALTER TABLE steps ADD COLUMN judged_probability REAL",
         "ALTER TABLE steps ADD COLUMN judged_reason INTEGER",
-        _JUDGES,
+        *_JUDGES,
     ),
 }
 
