@@ -81,7 +81,7 @@ CREATE TABLE rejudged (                    -- what a judge that was accepted lat
     reason INTEGER NOT NULL,
     PRIMARY KEY (judge, episode_id, step),
     FOREIGN KEY (episode_id, step) REFERENCES steps (episode_id, step)
-);
+) WITHOUT ROWID;
 CREATE TABLE endings (                     -- where it has an episode end, if not as recorded (since layout 3)
     judge INTEGER NOT NULL REFERENCES judges (version),
     episode_id INTEGER NOT NULL REFERENCES episodes (id),
@@ -90,7 +90,7 @@ CREATE TABLE endings (                     -- where it has an episode end, if no
     terminated INTEGER NOT NULL,
     truncated INTEGER NOT NULL,
     PRIMARY KEY (judge, episode_id)
-);
+) WITHOUT ROWID;
 """
 _JUDGES = _SCHEMA[_SCHEMA.index("CREATE TABLE judges") :].split(";")
 # What brings a layout to the next one. Columns are added at the end, as `_SCHEMA` has them.

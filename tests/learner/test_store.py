@@ -237,7 +237,8 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
 def made_older(path: Path, layout: int) -> None:
     """A store as the Nudge of that layout left it."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE judges")
+        for table in ("rejudged", "endings", "judges"):
+            connection.execute(f"DROP TABLE {table}")
         for column in ("judged_probability", "judged_reason"):
             connection.execute(f"ALTER TABLE steps DROP COLUMN {column}")
         if layout == 1:
