@@ -117,7 +117,7 @@ def _tell_changes(found: Sequence[Rejudged]) -> None:
     changed = [it for it in found if it.ending != it.episode.now]
     for it in changed[:NAMED]:
         where = f"session {it.episode.session[:SESSION_DIGITS]}, episode {it.episode.index}"
-        print(f"{where}: {_told(it.episode.now)}, then {_told(it.ending)}")
+        print(f"{where}: {_told(it.episode.now)} so far, {_told(it.ending)} by this one")
     if len(changed) > NAMED:
         print(f"... and {len(changed) - NAMED} more")
     unfinished = sum(not it.episode.complete for it in found)
@@ -134,5 +134,5 @@ def _told(ending: Ending) -> str:
 
 def _by(steps: Sequence[int]) -> str:
     if not steps:
-        return "0"
-    return f"{len(steps)}, by {steps[0]} to {steps[-1]} steps, {median(steps):g} in the median"
+        return "none"
+    return f"{len(steps)}, by {median(steps):g} steps in the median, at most {steps[-1]}"

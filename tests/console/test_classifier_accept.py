@@ -132,10 +132,11 @@ class TestAccept:
         told = " ".join(capsys.readouterr().out.split())
         for sentence in (
             "judged anew 5 episodes", "gained 1 that have not succeeded", "lost 1 that succeed no more",
-            "earlier 1, by 4 to 4 steps", "untouched 2 that ended as the operator said",
+            "earlier 1, by 4 steps in the median, at most 4", "untouched 2 that ended as the operator said",
             "keys 2 of the operator: the classifier so far agrees with 0, this one with 2",
-            f"session {SESSION[:8]}, episode 0: paid at step 9, then paid at step 5",
-            "episode 1: paid at step 9, then not paid", "episode 2: not paid, then paid at step 5",
+            f"session {SESSION[:8]}, episode 0: paid at step 9 so far, paid at step 5 by this one",
+            "episode 1: paid at step 9 so far, not paid by this one",
+            "episode 2: not paid so far, paid at step 5 by this one",
             "nothing was changed; add --yes",
         ):  # fmt: skip
             assert sentence in told
