@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -28,6 +29,7 @@ from reward_classifier.artefact import SuccessClassifier, save_classifier
 from reward_classifier.gate import Gate, Limits
 from reward_classifier.labels import EpisodeKey, Label, LabelBook
 from reward_classifier.rejudge import rejudge_episode
+from terminals import Window
 
 BEFORE, STEPS = "3f" * 32, 10
 RANDOM = ("--encoder.source", "random:0")
@@ -155,6 +157,17 @@ class TestAccept:
             assert (judge.name, judge.replaced) == (classifier.facts.weights_sha256, BEFORE)
         assert nudge("accept", folder, "--store", path, "--yes", *RANDOM) == 1
         assert "pays in this run already" in " ".join(capsys.readouterr().err.split())
+
+    @pytest.mark.parametrize(("answer", "accepted"), [(b"y\n", True), (b"n\n", False), (b"\n", False)])
+    def test_a_person_at_a_terminal_is_asked(
+        self, path: Path, folder: Path, answer: bytes, accepted: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = endings(path)
+        with Window() as window, window.as_file() as keys:
+            monkeypatch.setattr(sys, "stdin", keys)
+            window.type(answer)
+            assert nudge("accept", folder, "--store", path, *RANDOM) == 0
+        assert (endings(path) != before) is accepted
 
     def test_a_learner_keeps_it_away(self, path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with ExperienceStore(path, contract()):
