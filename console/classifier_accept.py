@@ -17,6 +17,7 @@ from actor.shared_maps import SharedMaps
 from console.classifier_options import AcceptOptions
 from console.judge import describe
 from console.presets import parse_options
+from console.store_info import SESSION_DIGITS
 from learner.acceptance import Rejudged, require_replaceable
 from learner.judged import read_judged
 from learner.judges import told
@@ -29,7 +30,6 @@ from policy.file_lock import LockHeld
 from reward_classifier.artefact import SuccessClassifier, open_classifier
 from reward_classifier.rejudge import rejudge_episode
 
-SESSION_DIGITS = 8  # the full id of a session is a secret of its actor
 NAMED = 20  # episodes that are told one by one
 
 

@@ -10,14 +10,13 @@ from rich.console import Console
 
 from console.classifier_options import DisputeOptions
 from console.presets import parse_options
+from console.store_info import SESSION_DIGITS
 from learner.disputes import Disputes, find_disputes
 from learner.judged import JudgedEpisode, read_judged
 from learner.judges import told
 from learner.store import StoreReader
 from reward_classifier.labels import Label
 from reward_classifier.settings import KeyLabelSettings
-
-SESSION_DIGITS = 8  # the full id of a session is a secret of its actor
 
 
 def disputes(argv: list[str]) -> int:
