@@ -51,7 +51,7 @@ def accept(argv: list[str]) -> int:
         if not isinstance(store, ExperienceStore):
             print(f"{options.path}: nothing was changed; add --yes, while no learner runs, to let it pay")
             return 0
-        if not options.yes and not Confirm.ask("Let it pay from now on?", default=False, console=console):
+        if not options.yes and not _says_yes(console):
             print(f"{options.path}: nothing was changed")
             return 0
         store.accept_judge(name, found)
@@ -61,6 +61,13 @@ def accept(argv: list[str]) -> int:
         f"--task.judge classifier --judge.classifier {options.classifier}"
     )
     return 0
+
+
+def _says_yes(console: Console) -> bool:
+    try:
+        return Confirm.ask("Let it pay from now on?", default=False, console=console)
+    except EOFError:  # who closes the terminal has not said yes
+        return False
 
 
 @contextmanager

@@ -158,7 +158,9 @@ class TestAccept:
         assert nudge("accept", folder, "--store", path, "--yes", *RANDOM) == 1
         assert "pays in this run already" in " ".join(capsys.readouterr().err.split())
 
-    @pytest.mark.parametrize(("answer", "accepted"), [(b"y\n", True), (b"n\n", False), (b"\n", False)])
+    @pytest.mark.parametrize(
+        ("answer", "accepted"), [(b"y\n", True), (b"n\n", False), (b"\n", False), (b"\x04", False)]
+    )
     def test_a_person_at_a_terminal_is_asked(
         self, path: Path, folder: Path, answer: bytes, accepted: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
