@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from policy.contract import Contract
 from policy.experience import Observation, Source
+from reward_classifier.judge import Opinion
 from robot.errors import ArmFault
 from teleop.agreement import contradiction
 from teleop.takeover import Verdict
@@ -21,6 +22,8 @@ class EpisodeOutcome:
     cut: why it was ended from outside, by a pause, a gap, a fault, the budget or a stop; empty when it was not
     fault: of the arm, if one ended it
     rejected: why nothing is to be learned from it; empty when something is
+    opinion: of the judge on what was seen last; None where none was asked
+    verdict: the key with which the operator ended it; None where none was pressed
     """
 
     episode: int
@@ -32,6 +35,15 @@ class EpisodeOutcome:
     cut: str = ""
     fault: ArmFault | None = None
     rejected: str = ""
+    opinion: Opinion | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def disputed(self) -> bool:
+        """Whether the operator's key says otherwise than the judge."""
+        if self.opinion is None or self.verdict not in (Verdict.SUCCESS, Verdict.FAILURE):
+            return False
+        return self.opinion.pays is not (self.verdict is Verdict.SUCCESS)
 
     @property
     def counts_as_demonstration(self) -> bool:
@@ -52,25 +64,38 @@ class Made:
     cut: str = ""
     fault: ArmFault | None = None
     rejected: str = ""
+    opinion: Opinion | None = None
+    verdict: Verdict | None = None
 
     @property
     def last(self) -> bool:
         """Whether it ends the episode."""
         return self.terminated or self.truncated
 
+    def thought(self, opinion: Opinion) -> Made:
+        """The same with the judge's opinion: where that pays, the episode succeeds, also at its last step."""
+        if not opinion.pays:
+            return replace(self, opinion=opinion)
+        return replace(self, opinion=opinion, reward=1.0, terminated=True, truncated=False, success=True)
+
+    def cut_short(self, why: str) -> Made:
+        """The same as the last of its episode, which is ended from outside; unchanged for an empty reason."""
+        return replace(self, truncated=True, cut=why) if why else self
+
     def refused(self, why: str) -> Made:
         """The same with nothing to be learned from its episode; not rejected for an empty reason."""
         return replace(self, rejected=self.rejected or why)
 
     def judged(self, verdict: Verdict | None) -> Made:
-        """The same as the operator has it, whose word goes over the task's and over a cut; a fault nobody overlooks."""
+        """The same as the operator has it, whose word goes over the judge's and over a cut, not over a fault."""
         if verdict is None or self.fault is not None:
             return self
+        told = replace(self, verdict=verdict)
         if verdict is Verdict.RERECORD:
             why = "to be recorded again"
-            return replace(self, terminated=False, truncated=True, success=False, reward=0.0, cut=why, rejected=why)
+            return replace(told, terminated=False, truncated=True, success=False, reward=0.0, cut=why, rejected=why)
         success = verdict is Verdict.SUCCESS
-        return replace(self, terminated=True, truncated=False, success=success, reward=float(success), cut="")
+        return replace(told, terminated=True, truncated=False, success=success, reward=float(success), cut="")
 
 
 class EpisodeLog:
@@ -108,4 +133,6 @@ class EpisodeLog:
             cut=last.cut,
             fault=last.fault,
             rejected=last.rejected,
+            opinion=last.opinion,
+            verdict=last.verdict,
         )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actor.shared_maps import SharedMaps
 from policy.contract import Contract
 from policy.encoder import Encoder
 from policy.errors import EncoderError, SnapshotError
@@ -33,6 +34,8 @@ class Policy:
 
     `prepare` and `load_snapshot` may run in another thread than `select_action`: everything is built aside and one
     reference swapped, so a tick sees either the old policy or the new one.
+
+    maps: of what it acts on, for whoever else looks at the same observations
     """
 
     def __init__(self, spec: PolicySpec, contract: Contract, encoder: Encoder) -> None:
@@ -45,6 +48,7 @@ class Policy:
         self.spec = spec
         self._contract = contract
         self._encoder = encoder
+        self.maps = SharedMaps(encoder, contract)
         self._actions = len(contract.action) - (spec.network.gripper == "discrete")
         self._prepared: _Live | None = None
         self._live: _Live | None = None
@@ -82,8 +86,7 @@ class Policy:
         if live is None:
             raise SnapshotError("no policy yet: no snapshot has arrived; wait for the learner before moving the arm")
         with torch.inference_mode():
-            frames = live.featurizer.stack(observation.frames)  # (cameras, H, W, 3)
-            maps = live.featurizer.maps(frames[:, None]).cpu()  # (cameras, 1, channels, h, w)
+            maps = live.featurizer.reduce(self.maps(observation)).cpu()  # (cameras, 1, channels, h, w)
             proprioception = normalise(observation.proprioception, self._contract.proprioception)
             noise = None if deterministic else torch.randn(1, self._actions, generator=generator)
             action = live.network.act(maps, torch.from_numpy(proprioception)[None], noise)

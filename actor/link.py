@@ -66,14 +66,16 @@ STOP_POLL_S = 0.2  # how soon a wait for the learner notices that it is to end
 class LearnerLink:
     """The session of a spool with one learner. `open` it once; methods are safe in any thread.
 
+    judge: who pays the rewards, as `HelloRequest.judge` says; empty: that is not told
     The spool stays the caller's: `close` leaves it open.
     When the learner has refused a step for good, `send`, `flush`, `pause`, `steps_behind` and `latest_snapshot` raise
     `ExperienceRefused`: going on would only lose data.
     """
 
-    def __init__(self, settings: LinkSettings, contract: Contract, spool: Spool) -> None:
+    def __init__(self, settings: LinkSettings, contract: Contract, spool: Spool, judge: str = "") -> None:
         self.session = spool.session
         self._settings = settings
+        self._judge = judge
         self._contract = contract
         self._security = load_link_security(settings)
         self._spool = spool
@@ -276,6 +278,7 @@ class LearnerLink:
                 contract_json=self._contract.canonical_json(),
                 actor_id=self._settings.actor_id,
                 session=self.session,
+                judge=self._judge,
             )
         )
         durable = unpack_step_id(reply.last_durable) if reply.HasField("last_durable") else None

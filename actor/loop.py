@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from actor.camera_watch import CameraWatch
-from actor.clock import GapWatch
-from actor.episode import EpisodeLog, EpisodeOutcome, Made
+from actor.episode import EpisodeLog, EpisodeOutcome
 from actor.errors import ActorError
 from actor.patience import Patience
 from actor.recovery import wait_until_sound
-from actor.roles import ActingPolicy, Link, Onlooker
+from actor.roles import ActingPolicy, Link, Onlooker, RewardJudge
 from actor.settings import LoopSettings, start_seed
+from actor.tick import Ticker
 from actor.timing import LoopTiming
 from policy.contract import Contract
 from policy.experience import Observation, Source, Step, StepId
-from robot.env import ArmEnv, GymObservation
+from robot.env import ArmEnv
 from robot.errors import ArmFault
 from teleop.takeover import Control, Decision, Operator, OperatorView
 
@@ -32,6 +31,8 @@ class ControlLoop:
     The learner being away never stops a tick: steps go to the spool, and the newest policy acts on. When the link asks
     for a pause, the episode ends in order, and the arm holds still until it may go on. A fault of the arm ends the
     episode too; the next one begins once the arm is sound again, without a restart.
+
+    judge: pays the rewards, unless the operator says otherwise; None: the task itself does
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ControlLoop:
         seed: int,
         cameras: CameraWatch,
         onlooker: Onlooker,
+        judge: RewardJudge | None = None,
     ) -> None:
         self._env, self._contract, self._settings = env, contract, settings
         self._link, self._policy, self._operator = link, policy, operator
@@ -54,16 +56,16 @@ class ControlLoop:
         self._seed = start_seed(seed, self._begun.next_episode)
         self._generator = torch.Generator().manual_seed(self._seed)
         self._patience = Patience(link, settings)
-        self._gaps = GapWatch(settings.max_gap_s)
         self._policy_version = 0
         self._control: Control | None = None  # who was in control at the last tick
         self.timing = LoopTiming(contract.control_hz)
         self._measure = self.timing.stopwatch.measure
+        self._ticker = Ticker(env, contract, settings, self.timing, judge)
 
     @property
     def gaps(self) -> int:
         """Episodes cut because the process, or its host, had slept (pace `realtime` only)."""
-        return self._gaps.gaps
+        return self._ticker.gaps
 
     def run(self, stop: threading.Event) -> None:
         """Demonstrate, then train, until the budget is spent or `stop` is set."""
@@ -89,9 +91,7 @@ class ControlLoop:
         seed = self._seed if episode == self._begun.next_episode else None
         while not stop.is_set():
             try:
-                with self._measure("reset"):
-                    seen = self._observation(*self._env.reset(seed=seed))
-                return self._once_the_operator_is_ready(seen, demonstrating, stop)
+                return self._once_the_operator_is_ready(self._ticker.reset(seed), demonstrating, stop)
             except ArmFault as fault:
                 self._wait_for_arm(fault, stop)
         return None
@@ -107,7 +107,7 @@ class ControlLoop:
                 told = wish
             if stop.wait(1 / self._contract.control_hz):
                 return None
-            seen = self._observation(*self._env.look())
+            seen = self._ticker.look()
         return seen
 
     def _run_episode(
@@ -117,18 +117,20 @@ class ControlLoop:
         self._operator.begin_episode(demonstrating=demonstrating)
         log = EpisodeLog(self._contract, index, demonstrating=demonstrating)
         self._control = None
-        self.timing.begin_episode()
-        self._gaps.start()
+        self._ticker.begin(observation)
         while True:
             self._wait_for_learner(stop, demonstrating)
             self._swap_policy()
             observed = time.monotonic_ns(), time.time_ns()
-            slept = self._settings.pace == "realtime" and self._gaps.slept()
+            slept = self._ticker.slept()
             decision = self._ask_operator(observation)
             action, source = self._choose(observation, decision, demonstrating, slept=slept)
             self._env_steps += 1
             silent_s = decision.silent_s if demonstrating else 0.0
-            made = self._make_step(action, observation, stop, silent_s, slept=slept).judged(decision.verdict)
+            made = self._ticker.make(action, observation, silent_s, slept=slept)
+            if not made.last:
+                made = made.cut_short(self._cut(stop))
+            made = made.judged(decision.verdict)
             number = log.steps
             log.add(observation, made, source)
             if made.last and demonstrating:
@@ -148,6 +150,7 @@ class ControlLoop:
                         wall_ns=observed[1],
                         final=made.after if made.last else None,
                         rejected=bool(made.rejected),
+                        judgement=None if made.opinion is None else made.opinion.judgement,
                     )
                 )
             self._cameras.see(observation.frames, demonstrating=demonstrating)
@@ -164,40 +167,6 @@ class ControlLoop:
         if decision.lost:
             self._onlooker.device_lost(decision.lost)
         return decision
-
-    def _make_step(
-        self, action: NDArray[np.float32], before: Observation, stop: threading.Event, silent_s: float, *, slept: bool
-    ) -> Made:
-        """Act, let the period pass, and observe.
-
-        silent_s: how long the device was silent that nobody but it can drive
-        slept: the world has moved on since `before` was seen
-        """
-        try:
-            with self._measure("act"):
-                self._env.act(action, silent_s)
-            self.timing.acted()
-            slept = self._wait_for_period() or slept
-            self.timing.observing()
-            with self._measure("observe"):
-                seen, reward, terminated, truncated, info = self._env.observe()
-        except ArmFault as fault:
-            # Nobody has seen what came of the action: it counts as one that led nowhere, and bootstraps as such.
-            return Made(before, np.zeros_like(action), truncated=True, cut=f"{fault}", fault=fault)
-        after = self._observation(seen, info)
-        if slept:  # what happened meanwhile is none of this episode's doing
-            cut = f"no tick for {self._settings.max_gap_s:g} s"
-            return Made(after, info["executed"], truncated=True, cut=cut)
-        cut = "" if terminated or truncated else self._cut(stop)
-        return Made(
-            after,
-            info["executed"],
-            float(reward),
-            terminated=terminated,
-            truncated=truncated or bool(cut),
-            success=bool(info["success"]),
-            cut=cut,
-        )
 
     def _cut(self, stop: threading.Event) -> str:
         """Why the episode must end with the step that was just made; empty when it may go on."""
@@ -224,10 +193,6 @@ class ControlLoop:
         with self._measure("select action"):
             return self._policy.select_action(observation, False, self._generator), source
 
-    def _observation(self, seen: GymObservation, info: dict[str, Any]) -> Observation:
-        frames = {camera.name: seen[camera.name] for camera in self._contract.cameras}
-        return Observation(frames, seen["proprioception"], info["sim_only"])
-
     def _swap_policy(self) -> None:
         newest = self._link.latest_snapshot()
         if newest is not None:
@@ -235,13 +200,6 @@ class ControlLoop:
             with self._measure("swap weights"):
                 self._policy.load_snapshot(data)
             self._policy_version = version
-
-    def _wait_for_period(self) -> bool:
-        """In real time let the control period pass; True when that took so long that the world has moved on."""
-        if self._settings.pace != "realtime":
-            return False
-        self.timing.deadlines.wait()
-        return self._gaps.slept()
 
     def _wait_for_learner(self, stop: threading.Event, demonstrating: bool) -> None:
         if self._settings.pace == "learner":

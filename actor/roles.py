@@ -1,4 +1,4 @@
-"""What the control loop needs of those around it: the policy, the link to the learner, and who listens."""
+"""What the control loop needs of those around it: the policy, the judge, the link to the learner, and who listens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from actor.episode import EpisodeOutcome
 from actor.link_state import Pause
 from actor.spool_record import Progress
 from policy.experience import Observation, Step
+from reward_classifier.judge import Opinion
 from robot.cameras.drift import Finding
 from robot.errors import ArmFault
 from teleop.takeover import Control
@@ -28,6 +29,18 @@ class ActingPolicy(Protocol):
         self, observation: Observation, deterministic: bool, generator: torch.Generator
     ) -> NDArray[np.float32]:
         """The action (A,), -1..1."""
+        ...
+
+
+class RewardJudge(Protocol):
+    """Who says from what is seen that the task is done, where the task itself does not (`actor.judging`)."""
+
+    def begin(self, first: Observation) -> None:
+        """An episode begins with what is seen."""
+        ...
+
+    def opinion(self, seen: Observation) -> Opinion:
+        """Of the next observation; the loop asks of each one, once."""
         ...
 
 

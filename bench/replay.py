@@ -158,7 +158,8 @@ def _reopen(replay: Replay, steps: Iterator[EncodedStep]) -> dict[str, float]:
     again = Replay(replay.folder, replay.layout, KEY)
     opened_s = time.perf_counter()
     number = np.arange(replay.steps)
-    ids = np.stack([np.zeros_like(number), number // EPISODE_STEPS, number % EPISODE_STEPS], axis=1)
+    place = number % EPISODE_STEPS
+    ids = np.stack([np.zeros_like(number), number // EPISODE_STEPS, place, place == EPISODE_STEPS - 1], axis=1)
     compare_s = time.perf_counter()
     assert again.holds_exactly(["bench"], ids)
     done_s = time.perf_counter()

@@ -8,17 +8,20 @@ from rich.console import Console
 
 from actor.command_desk import CommandDesk
 from actor.inference import Policy
+from actor.judging import ClassifierJudge
 from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from console.control import is_person, prepare_to_drive, run_loop
 from console.demo_sets import demonstrations_to_record, reference_folder
+from console.judge import judge_name, open_paying_classifier
 from console.link_lines import LinkLines
 from console.presets import load_settings
 from console.punctuality import asked_niceness
 from console.run_folder import SPOOL_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.teller import Teller
-from policy.encoder import load_encoder
+from policy.encoder import Encoder, load_encoder
 from policy.network import PolicySpec
+from reward_classifier.artefact import SuccessClassifier
 from robot.safety.emergency import EmergencyStop
 
 LAST_ANSWERS_S = 2.0
@@ -40,15 +43,17 @@ def drive(settings: Settings, console: Console) -> None:
     """
     stop, emergency = prepare_to_drive(settings)
     desk = CommandDesk(stop, emergency, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    encoder = load_encoder(settings.learner.encoder)
+    classifier = open_paying_classifier(settings, encoder, console)
     with (
         asked_niceness(settings.loop, console),
         Spool(settings.folder / SPOOL_FILE, settings.contract, settings.link) as spool,
     ):
         console.print(f"spool {spool.describe()}", highlight=False)
-        link = LearnerLink(settings.link, settings.contract, spool)
+        link = LearnerLink(settings.link, settings.contract, spool, judge_name(settings, classifier))
         link.attend(desk)
         try:
-            _drive(settings, console, link, stop, emergency, desk)
+            _drive(settings, console, link, encoder, classifier, stop, emergency, desk)
             _deliver(settings, console, link)
         except OpeningStopped as stopped:
             console.print(str(stopped), highlight=False, markup=False)
@@ -69,6 +74,8 @@ def _drive(
     settings: Settings,
     console: Console,
     link: LearnerLink,
+    encoder: Encoder,
+    classifier: SuccessClassifier | None,
     stop: threading.Event,
     emergency: EmergencyStop,
     desk: CommandDesk,
@@ -77,11 +84,7 @@ def _drive(
     console.print(f"connected to run {welcome.run_id!r} at {settings.link.address}, session {link.session[:8]}")
     to_record = demonstrations_to_record(settings, welcome, console)
     reference = reference_folder(settings, to_record, console)
-    policy = Policy(
-        PolicySpec.model_validate_json(welcome.policy_spec_json),
-        settings.contract,
-        load_encoder(settings.learner.encoder),
-    )
+    policy = Policy(PolicySpec.model_validate_json(welcome.policy_spec_json), settings.contract, encoder)
     link.prepare_snapshots(policy.prepare)
     loop = settings.loop.model_copy(update={"demo_episodes": to_record})
     settings = settings.model_copy(update={"loop": loop})
@@ -95,6 +98,7 @@ def _drive(
             reference,
             stop,
             emergency,
+            judge=None if classifier is None else ClassifierJudge(classifier, policy.maps),
             desk=desk,
         )
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from console.classifier_accept import accept
+from console.classifier_disputes import disputes
 from console.classifier_label import label
 from console.classifier_live import live
 from console.classifier_options import EvalOptions, ListOptions, TrainOptions
@@ -30,16 +32,20 @@ from reward_classifier.settings import ClassifierSettings
 
 REPORT_FILE = "report.html"
 USAGE = """\
-usage: nudge classifier {label,train,eval,live,list} [--run NAME | --store PATH] [options]
+usage: nudge classifier {label,train,eval,live,list,accept,disputes} [--run NAME | --store PATH] [options]
 
 verbs:
-  label  say which frames show success: --from-key takes the operator's word about whole episodes, --page is where you
-         look at frames and label them with keys, --frames names some; --undo takes the last one back, and --suggest
-         says which frames a classifier would have labelled next
-  train  a classifier of the labelled frames, --out FOLDER, with a report in it; status 1 when it pays too often
-  eval   FOLDER: how it does on other labelled experience; --json for programs
-  live   FOLDER: watch what it thinks of what the cameras see now, or of recorded episodes
-  list   which there are, and how good they were found to be
+  label     say which frames show success: --from-key takes the operator's word about whole episodes, --page is where
+            you look at frames and label them with keys, --frames names some; --undo takes the last one back, and
+            --suggest says which frames a classifier would have labelled next
+  train     a classifier of the labelled frames, --out FOLDER, with a report in it; status 1 when it pays too often
+  eval      FOLDER: how it does on other labelled experience; --json for programs
+  live      FOLDER: watch what it thinks of what the cameras see now, or of recorded episodes
+  list      which there are, and how good they were found to be
+  accept    FOLDER: let another one pay in a run, while no learner runs; it judges anew what was judged so far, and
+            only says what that changes without --yes
+  disputes  where the operator's key contradicted the one that pays, and the commands that label those frames; status 1
+            when there are too many of late
 
 `nudge classifier VERB --help` lists the options of one.
 """
@@ -174,4 +180,6 @@ _VERBS: dict[str, Callable[[list[str]], int]] = {
     "eval": evaluate,
     "live": live,
     "list": show,
+    "accept": accept,
+    "disputes": disputes,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import tyro
 from pydantic import Field
 
 from console.run_folder import STORE_FILE
+from learner.disputes import DisputeSettings
 from policy.contract import Frozen
 from policy.experience_file import EpisodeSelection
 from policy.settings import EncoderSettings
@@ -19,19 +21,32 @@ from reward_classifier.settings import ClassifierSettings, KeyLabelSettings
 _JSON = tyro.conf.arg(name="json")
 
 
-class ExperienceOptions(Frozen):
-    """Which experience, and where its labels are."""
+class StoreOptions(Frozen):
+    """Which experience."""
 
     run: str = Field(default="demo", description="Run whose experience is meant.")
     runs: Path = Field(default=Path("runs"), description="Folder of all runs.")
     store: Path | None = Field(default=None, description="The experience itself, instead of that of a run.")
-    labels: Path | None = Field(default=None, description="The file of its labels, instead of the one beside it.")
-    selection: EpisodeSelection = EpisodeSelection()
 
     @property
     def path(self) -> Path:
         """Where the experience is."""
         return self.store or self.runs / self.run / STORE_FILE
+
+    @property
+    def told(self) -> str:
+        """The same as arguments of a command."""
+        if self.store is not None:
+            return shlex.join(["--store", str(self.store)])
+        runs = [] if self.runs == Path("runs") else ["--runs", str(self.runs)]
+        return shlex.join(["--run", self.run, *runs])
+
+
+class ExperienceOptions(StoreOptions):
+    """Which experience, and where its labels are."""
+
+    labels: Path | None = Field(default=None, description="The file of its labels, instead of the one beside it.")
+    selection: EpisodeSelection = EpisodeSelection()
 
     @property
     def label_path(self) -> Path:
@@ -81,6 +96,20 @@ class EvalOptions(ExperienceOptions):
     report: Path | None = Field(default=None, description="Write a page with curves and the worst mistakes there.")
     as_json: Annotated[bool, _JSON] = Field(default=False, description="One JSON object instead of text.")
     encoder: EncoderSettings = EncoderSettings()
+
+
+class AcceptOptions(StoreOptions):
+    """Which classifier is to pay, in which run."""
+
+    classifier: tyro.conf.Positional[Path] = Field(description="Its folder.")
+    yes: bool = Field(default=False, description="Really let it pay, without a question.")
+    encoder: EncoderSettings = EncoderSettings()
+
+
+class DisputeOptions(StoreOptions, DisputeSettings):
+    """In which run, and how many are too many."""
+
+    as_json: Annotated[bool, _JSON] = Field(default=False, description="One JSON object instead of text.")
 
 
 class ListOptions(Frozen):

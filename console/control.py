@@ -15,7 +15,7 @@ from actor.camera_watch import CameraWatch
 from actor.command_desk import CommandDesk
 from actor.loop import ControlLoop
 from actor.onlookers import Onlookers
-from actor.roles import ActingPolicy, Link
+from actor.roles import ActingPolicy, Link, RewardJudge
 from actor.settings import start_seed
 from console.arm import opened_arm
 from console.errors import ConsoleError
@@ -65,12 +65,14 @@ def run_loop(
     stop: threading.Event,
     emergency: EmergencyStop,
     *,
+    judge: RewardJudge | None,
     countdown_s: float = 0.0,
     desk: CommandDesk | None = None,
 ) -> None:
     """Open arm and devices, rehearse where that is due, and drive until the loop's settings or `stop` end it.
 
     teller: entered once the loop begins; reference: folder of how the demonstrations looked
+    judge: pays the rewards; None: the task itself does
     countdown_s: before each demonstration of an operator that begins by itself
     desk: what people tell from elsewhere; None where nobody can
     """
@@ -95,6 +97,7 @@ def run_loop(
                 settings.seed,
                 CameraWatch(reference, settings.contract, settings.arm.drift),
                 teller if desk is None else Onlookers(desk.board, teller),
+                judge,
             )
             # A collection of all that is loaded takes 0.15 s, in some tick; what is here now stays anyway.
             gc.collect()

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from actor.inference import Policy
+from actor.judge_settings import JudgeSettings
 from console.arm import opened_arm
 from console.checkpoints import checkpoint_table, choose_checkpoint, require_checkpoints
 from console.cycle_time import evaluated_cycle
@@ -59,7 +60,7 @@ class EvalOptions(Frozen):
 def main(argv: list[str]) -> int:
     """Evaluate the newest policy of a run, a snapshot or checkpoints; returns the exit status."""
     options = load_options(EvalOptions, argv, DEFAULT_PRESET, "nudge eval")
-    settings, console = options.settings, Console()
+    settings, console = judged_apart(options.settings), Console()
     if options.guide:
         console.print(_guide(settings), highlight=False, markup=False, soft_wrap=True)
         return 0
@@ -71,6 +72,15 @@ def main(argv: list[str]) -> int:
     if folders is not None:
         console.print(checkpoint_table(settings.folder / CHECKPOINTS))
     return 0
+
+
+def judged_apart(settings: Settings) -> Settings:
+    """The same, judged by somebody else than a classifier, which never grades its pupil: the simulator, or you."""
+    if settings.task.judge != "classifier":
+        return settings
+    judge = "simulator" if settings.contract.sim_only else "operator"
+    task = settings.task.model_copy(update={"judge": judge})
+    return settings.model_copy(update={"task": task, "judge": JudgeSettings()})
 
 
 def evaluate(settings: Settings, console: Console) -> Evaluation:
@@ -130,6 +140,7 @@ def _run_trials(
 
     What a person has judged is kept after each trial: an evaluation that was left goes on where it was.
     """
+    settings = judged_apart(settings)
     torch.set_num_threads(1)
     policy, updates = load_policy(path, settings)
     grid, emergency = list(placements(settings)), EmergencyStop()

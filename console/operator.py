@@ -79,3 +79,8 @@ def _require_truth(settings: Settings) -> None:
             "teleop.device: got scripted, whose program sees the simulator's truth, and a real desk has none; "
             "choose leader, gamepad or keyboard"
         )
+    if settings.task.judge == "operator":
+        raise ConsoleError(
+            "task.judge: got operator, but teleop.device is scripted, a program that presses no key: nothing would "
+            "ever succeed; set task.judge to simulator or to classifier, or drive yourself"
+        )

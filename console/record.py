@@ -14,11 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from actor.judging import ClassifierJudge
 from actor.recording import NoPolicy, RecordingLink, without_learner
+from actor.roles import RewardJudge
+from actor.shared_maps import SharedMaps
 from actor.spool import Spool
 from console.control import is_person, prepare_to_drive, run_loop
 from console.demo_set_lines import set_lines
 from console.errors import ConsoleError
+from console.judge import open_paying_classifier
 from console.presets import load_settings
 from console.punctuality import asked_niceness
 from console.record_teller import RecordTeller
@@ -28,6 +32,7 @@ from demos.demo_set import CALIBRATION
 from demos.errors import DemosRefused
 from demos.recording import Recording
 from learner.disk import write_atomically
+from policy.encoder import load_encoder
 from robot.safety.emergency import EmergencyStop
 
 RECORDING = "recording"
@@ -46,6 +51,7 @@ def record(settings: Settings, console: Console) -> bool:
     Ctrl+C ends the episode and parks; a second one lets go of the arm at once. Raise `DemosRefused` for what the checks
     forbid, with the cure: the recording stays as it is.
     """
+    judge = _judge(settings, console)
     settings = _in_its_folder(settings)
     stop, emergency = prepare_to_drive(settings)
     if settings.arm.kind == "so101":
@@ -65,7 +71,7 @@ def record(settings: Settings, console: Console) -> bool:
         )
         _tell_found(spool, recording, console)
         if recording.sound < wanted:
-            _record(settings, console, spool, recording, stop, emergency)
+            _record(settings, console, spool, recording, judge, stop, emergency)
     if recording.sound < wanted:
         console.print(
             f"{recording.sound} of {wanted} demonstrations are in {recording.path}: the next `nudge record` of this "
@@ -91,6 +97,15 @@ def calibrations_of(folder: Path) -> list[Path]:
 def progress(rows: Sequence[int]) -> Iterable[int]:
     """Episodes with a bar on stderr while they go by."""
     return track(rows, "checking demonstrations", console=Console(stderr=True), transient=True)
+
+
+def _judge(settings: Settings, console: Console) -> RewardJudge | None:
+    """The classifier, where it judges: that of the run, or the one that is named."""
+    if settings.task.judge != "classifier":
+        return None
+    encoder = load_encoder(settings.learner.encoder)
+    classifier = open_paying_classifier(settings, encoder, console)
+    return None if classifier is None else ClassifierJudge(classifier, SharedMaps(encoder, settings.contract))
 
 
 def _in_its_folder(settings: Settings) -> Settings:
@@ -142,6 +157,7 @@ def _record(
     console: Console,
     spool: Spool,
     recording: Recording,
+    judge: RewardJudge | None,
     stop: threading.Event,
     emergency: EmergencyStop,
 ) -> None:
@@ -158,6 +174,7 @@ def _record(
                 settings.folder / REFERENCE_FOLDER,
                 stop,
                 emergency,
+                judge=judge,
                 countdown_s=0 if is_person(settings) or not real_time else settings.record.countdown_s,
             )
         finally:

@@ -10,11 +10,14 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from actor.judge_settings import JudgeSettings
 from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
 from console.coach.settings import CoachSettings
 from console.dashboard.settings import DashboardSettings
+from console.demo_settings import DemoSettings
 from console.doctor_settings import DoctorSettings
+from console.run_folder import CLASSIFIER_FOLDER
 from demos.settings import CheckSettings, RecordSettings
 from learner.service_settings import ServiceSettings
 from learner.settings import LearnerSettings
@@ -58,6 +61,9 @@ class Settings(Frozen):
     contract: Contract = Field(description="What is observed and commanded; both ends must agree on it.")
     arm: ArmSettings = Field(default=ArmSettings(), description="Which arm is driven, and how.")
     task: TaskSettings = Field(default=TaskSettings(), description="What is to be learned.")
+    judge: JudgeSettings = Field(
+        default=JudgeSettings(), description="The classifier that pays, where it is the judge."
+    )
     teleop: TeleopSettings = Field(default=TeleopSettings(), description="Who teaches, and with which device.")
     operator: OperatorSettings = Field(default=OperatorSettings(), description="How the scripted operator teaches.")
     loop: LoopSettings = Field(default=LoopSettings(), description="The actor's control loop.")
@@ -72,6 +78,7 @@ class Settings(Frozen):
     )
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
     coach: CoachSettings = Field(default=CoachSettings(), description="From where on `nudge coach` says something.")
+    demo: DemoSettings = Field(default=DemoSettings(), description="What `nudge demo` does besides.")
 
     @model_validator(mode="after")
     def _demonstrations_suffice(self) -> Self:
@@ -81,6 +88,15 @@ class Settings(Frozen):
                 f"loop.demo_episodes: got {recorded}, but the learner waits for "
                 f"learner.trainer.demo_episodes = {awaited} and would never begin; give at least as many: those of "
                 f"demo_sets count among them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_classifier_is_asked(self) -> Self:
+        if self.judge.classifier is not None and self.task.judge != "classifier":
+            raise ValueError(
+                f"judge.classifier: got {self.judge.classifier}, but task.judge is {self.task.judge}, and nobody would "
+                f"ask it; set task.judge to classifier, or leave judge.classifier out (--judge.classifier None)"
             )
         return self
 
@@ -96,3 +112,8 @@ class Settings(Frozen):
     def folder(self) -> Path:
         """The run folder."""
         return self.runs / self.run
+
+    @property
+    def classifier_folder(self) -> Path:
+        """Where the classifier lies that pays, if one does."""
+        return self.judge.classifier or self.folder / CLASSIFIER_FOLDER

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from learner.judges import told
 from learner.store import EpisodeRecord, StoreReader
 from learner.store_prune import file_bytes
 
@@ -35,7 +36,11 @@ class EpisodeFigures:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """One store. bytes: the file with its log; sessions: by their first digits, the newest at the end."""
+    """One store.
+
+    bytes: the file with its log; sessions: by their first digits, the newest at the end
+    judge: who pays the rewards, as an actor says it; None: none has
+    """
 
     path: str
     bytes: int
@@ -43,6 +48,7 @@ class StoreInfo:
     total: EpisodeFigures
     bytes_per_step: float | None
     sessions: dict[str, EpisodeFigures]
+    judge: str | None
 
     def as_json(self) -> dict[str, Any]:
         """The same as a tree of plain values."""
@@ -51,7 +57,7 @@ class StoreInfo:
 
 def read_info(store: StoreReader) -> StoreInfo:
     """Everything that `nudge store info` tells."""
-    records, size = store.episodes(), file_bytes(store.path)
+    records, size, judge = store.episodes(), file_bytes(store.path), store.judge()
     by_session = {name: [record for record in records if record.session == name] for name in store.sessions()}
     total = _figures(records)
     return StoreInfo(
@@ -61,6 +67,7 @@ def read_info(store: StoreReader) -> StoreInfo:
         total=total,
         bytes_per_step=size / total.steps if total.steps else None,
         sessions={name[:SESSION_DIGITS]: _figures(some) for name, some in by_session.items()},
+        judge=None if judge is None else judge.name,
     )
 
 
@@ -76,6 +83,7 @@ def info_tables(info: StoreInfo) -> tuple[Table, Table]:
         ("of these", f"{total.demo} demonstrations, {total.online} online, {total.successes} successes"),
         ("steps", f"{total.steps}, {total.human_steps} of them interventions"),
         ("bytes per step", "–" if info.bytes_per_step is None else f"{info.bytes_per_step:,.0f}"),
+        ("rewards by", "nobody has said" if info.judge is None else told(info.judge)),
         ("time", f"{total.first or '–'} to {total.last or '–'}"),
     ):
         whole.add_row(name, value)

@@ -10,7 +10,7 @@ from rich.console import Console
 from actor.episode import EpisodeOutcome
 from robot.cameras.drift import Finding, Severity
 from robot.errors import ArmFault
-from teleop.takeover import Control
+from teleop.takeover import Control, Verdict
 
 _CONTROL = {
     Control.POLICY: "[bold white on blue] the policy drives [/]",
@@ -44,14 +44,19 @@ class Teller:
         """One line."""
         kind = "demonstration" if outcome.demonstration else "episode"
         result = "[green]success[/]" if outcome.success else "no success"
+        said = _who_said_so(outcome)
         helped = f", {outcome.human_steps} by the operator" if outcome.human_steps and not outcome.demonstration else ""
         cut = ", cut by a fault" if outcome.fault else f", cut: {outcome.cut}" if outcome.cut else ""
         refused = (
             f", [red]refused[/]: {outcome.rejected}" if outcome.rejected and outcome.rejected != outcome.cut else ""
         )
         self._console.print(
-            f"{outcome.env_steps:6d}  {kind} {outcome.episode}: {result} in {outcome.steps} steps{helped}{cut}{refused}"
+            f"{outcome.env_steps:6d}  {kind} {outcome.episode}: {result}{said} in {outcome.steps} steps"
+            f"{helped}{cut}{refused}"
         )
+        if outcome.disputed and outcome.opinion is not None:
+            would = "would pay" if outcome.opinion.pays else "would not pay"
+            self._say("yellow", f"        your key and the classifier disagree: it {would}: {outcome.opinion.told}")
 
     def arm_faulty(self, fault: ArmFault) -> None:
         """With what went wrong besides."""
@@ -88,3 +93,12 @@ class Teller:
 
     def _say(self, style: str, text: str) -> None:
         self._console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def _who_said_so(outcome: EpisodeOutcome) -> str:
+    """By whom an episode was judged, where more than one may, and what the classifier thought of its last frame."""
+    if outcome.opinion is None:
+        return ""
+    by_key = outcome.verdict in (Verdict.SUCCESS, Verdict.FAILURE)
+    by = " by your key" if by_key else " by the classifier" if outcome.success else ""
+    return f"{by}, p {outcome.opinion.judgement.probability:.2f},"

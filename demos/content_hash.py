@@ -50,6 +50,8 @@ class ContentHash:
         if message.HasField("final_observation"):
             self._take(b"final")
             self._observation(message.final_observation)
+        if message.HasField("judgement"):  # a step without one has the hash that it always had
+            self._take(b"judgement", struct.pack("<dB", message.judgement.probability, message.judgement.reason))
 
     def hexdigest(self) -> str:
         """64 hex digits."""

@@ -60,7 +60,11 @@ class VideoLoss(Frozen):
 
 
 class LeRobotExportReport(Frozen):
-    """What was exported, and what was not. left_out: reason -> episodes; bytes: size of the folder"""
+    """What was exported, and what was not.
+
+    left_out: reason -> episodes; bytes: size of the folder
+    judged: steps of which a reward classifier had an opinion, which stays behind
+    """
 
     path: Path
     contract_hash: str
@@ -70,6 +74,7 @@ class LeRobotExportReport(Frozen):
     frames: Literal["image", "video"]
     bytes: int
     losses: tuple[VideoLoss, ...] = ()
+    judged: int = 0
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items() if count)
@@ -77,6 +82,7 @@ class LeRobotExportReport(Frozen):
             f"{self.path}: {self.episodes} episodes, {self.steps} steps, {self.bytes / 1e6:.1f} MB, contract "
             f"{self.contract_hash[:12]}",
             f"left out: {left_out or 'none'}",
+            *([f"not taken along: the classifier's opinions on {self.judged} steps"] if self.judged else []),
             "frames: PNG, without loss" if self.frames == "image" else "frames: video, with loss",
             *(
                 f"  {loss.camera}: PSNR {loss.mean_db:.1f} dB, at worst {loss.worst_db:.1f} dB, of {loss.frames} frames"
@@ -99,11 +105,13 @@ def export_dataset(
     require_lerobot()
     with closing(ExperienceFile(store)) as experience, _workshop(target) as partial:
         contract, chosen = experience.contract, experience.choose(settings.select)
-        sample = _Sample(chosen.steps if settings.frames == "video" else 0)
+        judged, sample = 0, _Sample(chosen.steps if settings.frames == "video" else 0)
         dataset = _create(partial, contract, settings)
         try:
             for episode_id in watch(chosen.ids):
-                _add(dataset, experience.episode(episode_id), settings, sample)
+                steps = experience.episode(episode_id)
+                judged += sum(step.judgement is not None for step in steps)
+                _add(dataset, steps, settings, sample)
         finally:
             dataset.finalize()
         losses = tuple(_losses(partial, contract, sample)) if sample.kept else ()
@@ -116,6 +124,7 @@ def export_dataset(
         frames=settings.frames,
         bytes=sum(file.stat().st_size for file in target.rglob("*") if file.is_file()),
         losses=losses,
+        judged=judged,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import ContractMismatch, NudgeError
-from policy.wire import ACTOR_ID, PROTOCOL_VERSION, SESSION
+from policy.wire import ACTOR_ID, JUDGE, PROTOCOL_VERSION, SESSION
 
 
 class HelloInvalid(NudgeError):
@@ -34,6 +34,10 @@ def check_hello(request: pb.HelloRequest, contract: Contract, max_contract_bytes
         raise HelloInvalid(f"actor_id: got {request.actor_id[:80]!r}, expected 1 to 64 letters, digits, '.', '_', '-'")
     if SESSION.fullmatch(request.session) is None:
         raise HelloInvalid(f"session: got {request.session[:8]!r}, expected 32 lower-case hex digits")
+    if JUDGE.fullmatch(request.judge) is None:
+        raise HelloInvalid(
+            f"judge: got {request.judge[:80]!r}, expected simulator, operator, or 64 lower-case hex digits"
+        )
     body = request.contract_json.encode()
     if len(body) > max_contract_bytes:
         raise HelloInvalid(f"contract_json: got {len(body)} bytes, expected at most {max_contract_bytes}")

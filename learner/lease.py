@@ -28,9 +28,10 @@ class NoLease(NudgeError):
 
 @dataclass(eq=False, slots=True)
 class StreamLease:
-    """One live stream. `replaced` is set when a newer stream of its session ends it."""
+    """One live stream. judge: who pays in that actor; `replaced` is set when a newer stream of its session ends it."""
 
     session: str
+    judge: str
     end: Callable[[], None]
     replaced: bool = False
 
@@ -38,6 +39,7 @@ class StreamLease:
 @dataclass(slots=True)
 class _Lease:
     session: str
+    judge: str
     seen_s: float  # last Hello, or end of the last stream
     stream: StreamLease | None = None
 
@@ -56,12 +58,15 @@ class LeaseTable:
         self._lock = threading.Lock()
         self._by_actor: dict[str, _Lease] = {}
 
-    def hello(self, actor_id: str, session: str) -> None:
-        """Give the lease of an actor id to a session; raise `LeaseHeld` while another one has it, `TooManyActors`."""
+    def hello(self, actor_id: str, session: str, judge: str = "") -> None:
+        """Give the lease of an actor id to a session; raise `LeaseHeld` while another one has it, `TooManyActors`.
+
+        judge: who pays there, for the streams to come
+        """
         with self._lock:
             lease = self._by_actor.get(actor_id)
             if lease is not None and hmac.compare_digest(lease.session, session):
-                lease.seen_s = self._clock()
+                lease.seen_s, lease.judge = self._clock(), judge
                 return
             if lease is not None:
                 self._require_free(actor_id, lease)
@@ -69,7 +74,7 @@ class LeaseTable:
                 raise LeaseHeld(f"session {session[:8]}: it has another actor id than {actor_id!r}; make a new session")
             if lease is None:
                 self._make_room(actor_id)
-            self._by_actor[actor_id] = _Lease(session, self._clock())
+            self._by_actor[actor_id] = _Lease(session, judge, self._clock())
 
     def open_stream(self, session: str, end: Callable[[], None]) -> StreamLease:
         """Make a stream the live one of its session, ending an older one; raise `NoLease` without a Hello."""
@@ -77,7 +82,7 @@ class LeaseTable:
             lease = self._of_session(session)
             if lease is None:
                 raise _no_lease(session)
-            older, lease.stream = lease.stream, StreamLease(session, end)
+            older, lease.stream = lease.stream, StreamLease(session, lease.judge, end)
             opened = lease.stream
         if older is not None:
             older.replaced = True

@@ -27,7 +27,11 @@ class KnownSteps(Protocol):
     """What replay is compared with, of `learner.store.ExperienceStore`."""
 
     def ids_up_to(self, cursor: int) -> tuple[Sequence[str], NDArray[np.int64]]:
-        """The sessions, and of every step up to `cursor` (session's place among them, episode, step): int64 (N, 3)."""
+        """The sessions, and of every step up to `cursor`: int64 (N, 4).
+
+        Its columns: the session's place among them, episode, step, and whether it is `terminated`, which no change of
+        an episode's end leaves as it was.
+        """
         ...
 
 
@@ -47,7 +51,9 @@ def open_replay(
     )
     replay = make()
     if replay.cursor and not replay.holds_exactly(*store.ids_up_to(replay.cursor)):
-        log.warning("%s: its steps are not those of the store, which was pruned or replaced; made again", folder)
+        log.warning(
+            "%s: its steps are not those of the store, which was pruned, replaced or judged anew; made again", folder
+        )
         del replay  # with what it holds of the device's memory
         delete_replay(folder)
         replay = make()

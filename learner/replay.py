@@ -111,13 +111,13 @@ class Replay:
         return self._whole / self._used if self._used else 1.0
 
     def holds_exactly(self, sessions: Sequence[str], ids: NDArray[np.int64]) -> bool:
-        """True when these are the steps that are in, in this order.
+        """True when these are the steps that are in, in this order, and their episodes end where these do.
 
         sessions, ids: what the store has up to `cursor`, as `ids_up_to` tells it
         """
-        arrays = self._columns.arrays
+        arrays, names = self._columns.arrays, ("session", "episode", "step", "terminated")
         slots = np.flatnonzero(arrays["step"][: self._used] >= 0)  # without the final observations
-        ours = np.stack([arrays[name][slots] for name in ("session", "episode", "step")], axis=1)  # (steps, 3)
+        ours = np.stack([arrays[name][slots] for name in names], axis=1)  # (steps, 4)
         return list(self._sessions) == list(sessions) and np.array_equal(ours, ids)
 
     def add(self, step: EncodedStep) -> None:
@@ -229,7 +229,8 @@ class Replay:
         arrays = self._columns.arrays
         arrays["action"][slot] = step.action
         arrays["reward"][slot] = step.reward
-        arrays["source"][slot] = _NOBODYS if rests(step.source, step.action, step.reward) else step.source
+        idle = step.after_end or rests(step.source, step.action, step.reward)
+        arrays["source"][slot] = _NOBODYS if idle else step.source
         arrays["terminated"][slot] = step.terminated
         # A gripper change is a command to the other side than the last one commanded in this episode.
         side, before = int(np.rint(step.action[-1])), 0 if previous is None else int(arrays["gripper_side"][previous])

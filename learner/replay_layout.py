@@ -72,6 +72,7 @@ class EncodedStep:
     cursor: its place in the store's order of arrival
     final: complete where `observation` is
     rejected: it ends an episode from which nothing is to be learned
+    after_end: as `Step` has it: it counts as a step, and is never drawn
     """
 
     cursor: int
@@ -83,6 +84,7 @@ class EncodedStep:
     terminated: bool
     final: EncodedObservation | None
     rejected: bool = False
+    after_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from learner.command_book import CommandBook
 from learner.command_calls import CommandCalls
 from learner.handshake import HelloInvalid, check_hello
 from learner.inbox import Inbox
-from learner.lease import LeaseHeld, LeaseTable, NoLease, TooManyActors
+from learner.judges import OtherJudge, require_same_judge
+from learner.lease import LeaseHeld, LeaseTable, NoLease, StreamLease, TooManyActors
 from learner.mailbox import Mailbox
 from learner.publisher import PolicyPublisher, Published
 from learner.quotas import PlaceQuota, RateQuota
@@ -78,10 +79,11 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         """Check that the actor fits, and give it the lease of its id."""
         try:
             check_hello(request, self._contract, self._settings.max_contract_bytes)
-            self._leases.hello(request.actor_id, request.session)
+            require_same_judge(request.judge, self._store.judge())
+            self._leases.hello(request.actor_id, request.session, request.judge)
         except HelloInvalid as error:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
-        except ContractMismatch as error:
+        except (ContractMismatch, OtherJudge) as error:
             self._refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)
         except LeaseHeld as error:
             self._refuse(context, grpc.StatusCode.ALREADY_EXISTS, error)
@@ -120,7 +122,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
             return
         threading.Thread(target=inbox.fill, args=(request_iterator,), daemon=True, name="experience-reader").start()
         yield self._ack(session)
-        yield from self._store_and_acknowledge(session, inbox, context)
+        yield from self._store_and_acknowledge(lease, inbox, context)
         if lease.replaced:
             context.abort(grpc.StatusCode.ABORTED, "a newer stream of this session has replaced this one")
         self._abort_if_stopping(context)
@@ -176,7 +178,9 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         """Remember at what an actor is."""
         return self._commands.report(_session(context), request, context)
 
-    def _store_and_acknowledge(self, session: str, inbox: Inbox, context: grpc.ServicerContext) -> Iterator[pb.Ack]:
+    def _store_and_acknowledge(
+        self, lease: StreamLease, inbox: Inbox, context: grpc.ServicerContext
+    ) -> Iterator[pb.Ack]:
         """Group commit: whatever waits goes into one transaction, then one acknowledgement follows."""
         sent_behind = -1
         while not inbox.ended:
@@ -184,8 +188,8 @@ class LearnerServicer(pb_grpc.LearnerServicer):
             if self._stopping.is_set():
                 inbox.close()
             if batch:
-                self._store_batch(session, batch, context)
-            ack = self._ack(session)
+                self._store_batch(lease, batch, context)
+            ack = self._ack(lease.session)
             # An actor that waits for the learner sends nothing: it must hear that the learner has caught up.
             if batch or ack.steps_behind != sent_behind:
                 sent_behind = ack.steps_behind
@@ -193,7 +197,8 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         if inbox.error is not None:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, inbox.error)
 
-    def _store_batch(self, session: str, batch: list[pb.Step], context: grpc.ServicerContext) -> None:
+    def _store_batch(self, lease: StreamLease, batch: list[pb.Step], context: grpc.ServicerContext) -> None:
+        session = lease.session
         self._check_unfinished(session, batch, context)
         try:
             for message in batch:
@@ -201,9 +206,12 @@ class LearnerServicer(pb_grpc.LearnerServicer):
                     raise InvalidExperience(
                         f"step of session {message.id.session[:8]!r}: this stream belongs to session {session[:8]!r}"
                     )
+            self._store.keep_to_judge(lease.judge)
             self._store.append(batch)
         except InvalidExperience as error:
             self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+        except OtherJudge as error:
+            self._refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)
         except StoreFull as error:  # the actor keeps its steps and comes back
             self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, error)
         except StoreError as error:

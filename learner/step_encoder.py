@@ -82,6 +82,7 @@ class StepEncoder:
                 terminated=step.terminated,
                 final=None if step.final is None else encoded(step.final),
                 rejected=step.rejected,
+                after_end=step.after_end,
             )
             for cursor, step in steps
         ]

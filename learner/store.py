@@ -12,6 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from learner.acceptance import Rejudged, require_replaceable, write_rejudged
+from learner.judges import PayingJudge, require_same_judge, take_judge
+from learner.rejudged import episodes_as_judged
 from learner.store_adoption import copy_episode, missing_episodes
 from learner.store_reader import COUNTS_SQL, EpisodeRecord, StoreCounts, StoreReader
 from nudge.v1 import learner_pb2 as pb
@@ -64,6 +67,7 @@ class ExperienceStore(StoreReader):
             try:
                 super().__init__(path, contract)
                 self._totals = _totals(self._writer)
+                self._judge = self.judge()
             except BaseException:
                 self._writer.close()
                 raise
@@ -88,6 +92,39 @@ class ExperienceStore(StoreReader):
                     take_step(self._writer, step, message)
         except sqlite3.Error as error:
             raise store_error(self.path, error, f"nothing of these {len(steps)} steps was stored") from error
+
+    def keep_to_judge(self, name: str) -> None:
+        """Note who pays the rewards of what comes, unless that is known or not said; on disk when this returns.
+
+        Raise `OtherJudge` where another one has paid so far; `StoreFull`, `StoreError` as `append` does.
+        """
+        try:
+            with self._write_lock:
+                require_same_judge(name, self._judge)
+                if name and self._judge is None:
+                    with transaction(self._writer):
+                        taken = take_judge(self._writer, name)
+                    self._judge = taken
+        except sqlite3.Error as error:
+            raise store_error(self.path, error, "nothing of what comes was stored") from error
+
+    def accept_judge(self, name: str, episodes: Iterable[Rejudged]) -> PayingJudge:
+        """Let another classifier pay from now on, with its opinions on what was judged before; all of it, or nothing.
+
+        Nothing that was recorded is changed. episodes: all that `read_judged` gives, judged anew
+        Raise `NothingToReplace` where no classifier has paid so far, or this one; `StoreFull`, `StoreError` as `append`
+        does.
+        """
+        try:
+            with self._write_lock:
+                replaced = require_replaceable(name, self._judge)
+                with transaction(self._writer):
+                    taken = take_judge(self._writer, name, replaced.name)
+                    write_rejudged(self._writer, episodes)
+                self._judge, self._totals = taken, _totals(self._writer)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error, "nothing was changed") from error
+        return taken
 
     def lacks(self, path: Path) -> bool:
         """Whether `adopt` would take anything of this file; raises as it does."""
@@ -181,13 +218,11 @@ def require_sound(connection: sqlite3.Connection, path: Path) -> None:
 
 def _totals(connection: sqlite3.Connection) -> tuple[int, ...]:
     """The fields of `StoreCounts`, over all episodes."""
-    return tuple(connection.execute(COUNTS_SQL).fetchone())
+    return tuple(connection.execute(COUNTS_SQL + episodes_as_judged(connection)).fetchone())
 
 
 def _totals_of(connection: sqlite3.Connection, episodes: Iterable[tuple[str, int]]) -> tuple[int, ...]:
     """The same over some episodes."""
-    rows = [
-        tuple(connection.execute(f"{COUNTS_SQL} WHERE session = ? AND episode = ?", place).fetchone())
-        for place in episodes
-    ]
+    sql = f"{COUNTS_SQL}{episodes_as_judged(connection)} WHERE session = ? AND episode = ?"
+    rows = [tuple(connection.execute(sql, place).fetchone()) for place in episodes]
     return tuple(map(sum, zip((0,) * 5, *rows, strict=True)))

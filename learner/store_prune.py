@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from learner.rejudged import has_endings
 from learner.store import require_sound
 from learner.store_selection import ChosenEpisode
 from policy.step_schema import StoreError, connect, log_bytes, store_error, transaction
@@ -46,6 +47,9 @@ def file_bytes(path: Path) -> int:
 
 
 def _delete(connection: sqlite3.Connection, episode_id: int) -> None:
+    if has_endings(connection):
+        connection.execute("DELETE FROM rejudged WHERE episode_id = ?", (episode_id,))
+        connection.execute("DELETE FROM endings WHERE episode_id = ?", (episode_id,))
     connection.execute("DELETE FROM frames WHERE seq IN (SELECT seq FROM steps WHERE episode_id = ?)", (episode_id,))
     connection.execute("DELETE FROM steps WHERE episode_id = ?", (episode_id,))
     connection.execute("DELETE FROM episodes WHERE id = ?", (episode_id,))

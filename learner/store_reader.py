@@ -14,20 +14,22 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.judges import PayingJudge, newest_judge
+from learner.rejudged import Changes, episodes_as_judged, ids_as_judged
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import InvalidExperience
 from policy.experience import Source, Step, StepId
 from policy.step_schema import StoreDamaged, connect_to_look, require_ours, store_error, stored_contract
-from policy.step_table import read_messages
+from policy.step_table import read_episode, read_messages
 from policy.wire import unpack_step
 
-# One row of `StoreCounts`, over the episodes of the WHERE clause that follows.
+# One row of `StoreCounts`, of what is to follow: `episodes_as_judged`, and which of them.
 COUNTS_SQL = (
     "SELECT COALESCE(SUM(steps), 0), COUNT(*) FILTER (WHERE terminated OR truncated), "
     "COUNT(*) FILTER (WHERE NOT (terminated OR truncated)), "
     "COUNT(*) FILTER (WHERE (terminated OR truncated) AND steps = demo_steps AND NOT rejected), "
-    "COUNT(*) FILTER (WHERE terminated AND reward > 0 AND NOT rejected) FROM episodes"
+    "COUNT(*) FILTER (WHERE terminated AND reward > 0 AND NOT rejected) FROM "
 )
 
 # An actor draws the UUID of its session, version 4; a demo set names its sessions anew, by UUIDs of version 5.
@@ -90,6 +92,8 @@ class EpisodeRecord:
 class StoreReader:
     """A look into a store. Safe to use from any thread.
 
+    Rewards and ends of episodes are those that the newest judge of the run has; `recorded_episode` tells what was
+    stored.
     contract: what the store must have been made under; None takes whatever it says
     Raise `StoreError` for a file that is missing, damaged, another application's or of another layout,
     `ContractMismatch` with the difference for another contract.
@@ -114,23 +118,29 @@ class StoreReader:
         """Up to `limit` steps that arrived after `cursor` (0: from the first), as (cursor, step), in that order."""
         with self.reading() as connection:
             messages = read_messages(connection, cursor, limit)
-        return [(seq, self._unpack(message)) for seq, message in messages]
+            changes = Changes(connection, messages)
+        return [(seq, changes.of(seq, self._unpack(message))) for seq, message in messages]
+
+    def recorded_episode(self, episode_id: int) -> list[Step]:
+        """The steps of an episode as they were stored, whoever judged them later. episode_id: its row"""
+        with self.reading() as connection:
+            messages = read_episode(connection, episode_id)
+        return [self._unpack(message) for message in messages]
 
     def demo_cursors(self) -> list[int]:
         """The cursors of all demonstrated steps, oldest first."""
         return [row["seq"] for row in self._read("SELECT seq FROM steps WHERE source = ? ORDER BY seq", (Source.DEMO,))]
 
     def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
-        """The sessions, and of every step up to `cursor` (session's place among them, episode, step): int64 (N, 3)."""
+        """The sessions, and of every step up to `cursor` (session's place among them, episode, step, terminated).
+
+        As int64 (N, 4).
+        """
         with self.reading() as connection:
-            rows = connection.execute(
-                "SELECT e.session, e.episode, s.step FROM steps s JOIN episodes e ON e.id = s.episode_id "
-                "WHERE s.seq <= ? ORDER BY s.seq",
-                (cursor,),
-            ).fetchall()
+            rows = ids_as_judged(connection, cursor)
         sessions: dict[str, int] = {}
-        ids = [(sessions.setdefault(session, len(sessions)), episode, step) for session, episode, step in rows]
-        return list(sessions), np.array(ids, np.int64).reshape(-1, 3)
+        ids = [(sessions.setdefault(session, len(sessions)), *numbers) for session, *numbers in rows]
+        return list(sessions), np.array(ids, np.int64).reshape(-1, 4)
 
     def last_durable(self, session: str) -> StepId | None:
         """The last step of a session that is here; all before it are here as well."""
@@ -153,7 +163,13 @@ class StoreReader:
 
     def counts(self) -> StoreCounts:
         """How much is here: sums over all episodes, 30 ms for 50,000 of them."""
-        return StoreCounts(*self._read(COUNTS_SQL)[0])
+        with self.reading() as connection:
+            return StoreCounts(*connection.execute(COUNTS_SQL + episodes_as_judged(connection)).fetchone())
+
+    def judge(self) -> PayingJudge | None:
+        """Who pays the rewards of this run; None where nobody has said."""
+        with self.reading() as connection:
+            return newest_judge(connection)
 
     def shared_demonstrations(self) -> int:
         """How many successful demonstrations came with demo sets."""
@@ -161,7 +177,9 @@ class StoreReader:
 
     def episodes(self) -> list[EpisodeRecord]:
         """Every episode, the unfinished ones too, in the order in which they began."""
-        return [episode_record(row) for row in self._read("SELECT * FROM episodes ORDER BY id")]
+        with self.reading() as connection:
+            rows = connection.execute(f"SELECT * FROM {episodes_as_judged(connection)} ORDER BY id").fetchall()
+        return [episode_record(row) for row in rows]
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

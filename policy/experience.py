@@ -28,6 +28,17 @@ class Source(IntEnum):
     HOLD = 4  # nobody: the arm held still while control changed hands, a hand rested, or nobody had seen the world
 
 
+class Reason(IntEnum):
+    """Why a judge decided as it did. Equal to `nudge.v1.Reason` on the wire; 0 is never used."""
+
+    UNLIKELY = 1  # this frame does not look like success
+    TOO_FEW = 2  # it does, but not enough of the last ones did
+    GATE = 3  # enough did, but the joints say otherwise
+    TOO_EARLY = 4
+    SUCCESS = 5  # pays
+    PAID = 6  # has paid before
+
+
 # An action that moves nothing: 0.02 mm. What rounding leaves of a resting hand's is a thousandth of that.
 STILL = 1e-3
 
@@ -79,6 +90,19 @@ class StepId:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the reward classifier thought of one observation. probability: that it shows success, 0..1"""
+
+    probability: float
+    reason: Reason
+
+    @property
+    def pays(self) -> bool:
+        """Whether the episode succeeds here, by this opinion."""
+        return self.reason is Reason.SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One tick: what was seen, what was executed, what came of it.
 
@@ -88,6 +112,10 @@ class Step:
     final: the observation after the last step of an episode; None on every other step
     rejected: nothing is to be learned from this episode, which ends here: it is to be recorded again, or its actions
         contradict its motion; it is kept all the same
+    judgement: the classifier's opinion on what was seen after the action, from which the reward follows unless the
+        operator's key said otherwise; None where no classifier was asked
+    after_end: the newest judge of a run has the episode end before this step, so nothing is learned from it. Only a
+        learner's store says so; it is never sent
     """
 
     id: StepId
@@ -102,6 +130,8 @@ class Step:
     wall_ns: int
     final: Observation | None = None
     rejected: bool = False
+    judgement: Judgement | None = None
+    after_end: bool = False
 
     @property
     def last(self) -> bool:
@@ -147,6 +177,8 @@ def check_step(step: Step, contract: Contract) -> None:
         raise InvalidExperience(f"{step.id}: got rejected before the end; only the last step rejects its episode")
     if step.final is not None:
         check_observation(step.final, contract)
+    if step.judgement is not None and not 0 <= step.judgement.probability <= 1:  # NaN is neither
+        raise InvalidExperience(f"judgement of {step.id}: got probability {step.judgement.probability}, expected 0..1")
 
 
 def _check_vector(name: str, value: NDArray[np.float32], length: int) -> None:

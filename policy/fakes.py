@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
-from policy.experience import Observation, Source, Step, StepId
+from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
 
 
 def fake_contract(cameras: int = 2, proprioception: int = 10, size_px: int = 128) -> Contract:
@@ -49,7 +49,10 @@ def fake_episode(
     source: Source = Source.DEMO,
     terminated: bool = True,
 ) -> list[Step]:
-    """A complete episode: reward 1 on a terminated last step, else truncated; actions uniform in -1..1."""
+    """A complete episode: reward 1 on a terminated last step, else truncated; actions uniform in -1..1.
+
+    Every second step has a judgement.
+    """
     return [
         Step(
             id=StepId(session, episode, index),
@@ -63,6 +66,7 @@ def fake_episode(
             monotonic_ns=index * 100_000_000,
             wall_ns=index * 100_000_000,
             final=fake_observation(contract, rng) if index == steps - 1 else None,
+            judgement=Judgement(index / steps, Reason.UNLIKELY) if index % 2 else None,
         )
         for index in range(steps)
     ]

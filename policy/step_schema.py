@@ -19,7 +19,8 @@ from policy.contract import Contract
 from policy.errors import NudgeError
 
 APPLICATION_ID = 0x4E554447  # "NUDG" in the header of the file
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, SCHEMA_VERSION)  # what layout 2 lacks is optional: a demo set of that time stays what it is
 BUSY_TIMEOUT_S = 10.0
 
 _SCHEMA = """
@@ -56,6 +57,8 @@ CREATE TABLE steps (
     wall_ns INTEGER NOT NULL,
     final_proprioception BLOB,             -- of the observation after the last step
     final_sim_only BLOB,
+    judged_probability REAL,               -- of the judgement, if there is one (since layout 3, like the next)
+    judged_reason INTEGER,
     UNIQUE (episode_id, step)
 );
 CREATE TABLE frames (
@@ -65,7 +68,40 @@ CREATE TABLE frames (
     png BLOB NOT NULL,
     PRIMARY KEY (seq, final, camera)
 );
+CREATE TABLE judges (                      -- who paid the rewards, in this order (since layout 3)
+    version INTEGER PRIMARY KEY AUTOINCREMENT,
+    judge TEXT NOT NULL,                   -- as `HelloRequest.judge` says
+    wall_ns INTEGER NOT NULL               -- when it was taken
+);
+CREATE TABLE rejudged (                    -- what a judge that was accepted later thinks of steps (since layout 3)
+    judge INTEGER NOT NULL REFERENCES judges (version),
+    episode_id INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    probability REAL NOT NULL,
+    reason INTEGER NOT NULL,
+    PRIMARY KEY (judge, episode_id, step),
+    FOREIGN KEY (episode_id, step) REFERENCES steps (episode_id, step)
+) WITHOUT ROWID;
+CREATE TABLE endings (                     -- where it has an episode end, if not as recorded (since layout 3)
+    judge INTEGER NOT NULL REFERENCES judges (version),
+    episode_id INTEGER NOT NULL REFERENCES episodes (id),
+    last_step INTEGER NOT NULL,            -- nothing is learned from the steps after it
+    reward REAL NOT NULL,                  -- of that step, as the next two
+    terminated INTEGER NOT NULL,
+    truncated INTEGER NOT NULL,
+    PRIMARY KEY (judge, episode_id)
+) WITHOUT ROWID;
 """
+_JUDGES = _SCHEMA[_SCHEMA.index("CREATE TABLE judges") :].split(";")
+# What brings a layout to the next one. Columns are added at the end, as `_SCHEMA` has them.
+_RENEWALS = {
+    1: ("ALTER TABLE episodes ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0",),
+    2: (
+        "ALTER TABLE steps ADD COLUMN judged_probability REAL",
+        "ALTER TABLE steps ADD COLUMN judged_reason INTEGER",
+        *_JUDGES,
+    ),
+}
 
 
 class StoreError(NudgeError):
@@ -208,7 +244,7 @@ def require_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: got the database of another application (id {application:#x}, layout {version}), expected an "
             f"experience store ({APPLICATION_ID:#x}); take another path"
         )
-    if version != SCHEMA_VERSION:
+    if version not in READABLE:
         cure = "use a newer Nudge, the one that wrote it"
         if version < SCHEMA_VERSION:
             cure = "start the learner or the actor of its run once, which brings it up to date"
@@ -232,9 +268,12 @@ def _renew(connection: sqlite3.Connection) -> None:
     """Bring the tables of an older layout up to date; others are left for `require_ours` to judge."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) == (APPLICATION_ID, 1):
-        connection.execute("ALTER TABLE episodes ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if application != APPLICATION_ID or version not in _RENEWALS:
+        return
+    for layout in range(version, SCHEMA_VERSION):
+        for statement in _RENEWALS[layout]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _create(connection: sqlite3.Connection, contract: Contract) -> None:

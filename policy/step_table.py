@@ -129,6 +129,8 @@ def _insert(connection: sqlite3.Connection, episode_id: int, step: Step, message
         "wall_ns": step.wall_ns,
         "final_proprioception": None if final is None else final.proprioception,
         "final_sim_only": None if final is None else final.sim_only,
+        "judged_probability": None if step.judgement is None else step.judgement.probability,
+        "judged_reason": None if step.judgement is None else int(step.judgement.reason),
     }
     columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
     seq = connection.execute(f"INSERT INTO steps ({columns}) VALUES ({places})", values).lastrowid
@@ -159,4 +161,15 @@ def _message(row: sqlite3.Row, frames: Sequence[sqlite3.Row]) -> pb.Step:
         message.final_observation.sim_only = row["final_sim_only"]
         last = [pb.Frame(camera=frame["camera"], png=frame["png"]) for frame in frames if frame["final"]]
         message.final_observation.frames.extend(last)
+    _judge(row, message)
     return message
+
+
+def _judge(row: sqlite3.Row, message: pb.Step) -> None:
+    """The judgement of a stored step, if it has one; layout 2 has no columns for it."""
+    if "judged_reason" not in row.keys():  # noqa: SIM118  # a row iterates over its values
+        return
+    probability, reason = row["judged_probability"], row["judged_reason"]
+    if probability is not None or reason is not None:  # one alone raises, as any value of another type
+        message.judgement.probability = probability
+        message.judgement.reason = reason

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import InvalidExperience
-from policy.experience import Observation, Source, Step, StepId, check_step
+from policy.experience import Judgement, Observation, Reason, Source, Step, StepId, check_step
 
 PROTOCOL_VERSION = "1.3"  # major.minor; another major version is refused
 SESSION_METADATA = "nudge-session"
@@ -26,6 +26,7 @@ TOKEN_METADATA = "nudge-token"
 MAX_CHUNK_BYTES = 512 * 1024  # of a policy snapshot
 ACTOR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 SESSION = re.compile(r"[0-9a-f]{32}")
+JUDGE = re.compile(r"simulator|operator|[0-9a-f]{64}|")  # as `HelloRequest.judge` says
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SOURCES = {
@@ -33,6 +34,14 @@ _SOURCES = {
     Source.HUMAN: pb.SOURCE_HUMAN,
     Source.DEMO: pb.SOURCE_DEMO,
     Source.HOLD: pb.SOURCE_HOLD,
+}
+_REASONS = {
+    Reason.UNLIKELY: pb.REASON_UNLIKELY,
+    Reason.TOO_FEW: pb.REASON_TOO_FEW,
+    Reason.GATE: pb.REASON_GATE,
+    Reason.TOO_EARLY: pb.REASON_TOO_EARLY,
+    Reason.SUCCESS: pb.REASON_SUCCESS,
+    Reason.PAID: pb.REASON_PAID,
 }
 
 
@@ -56,6 +65,9 @@ def pack_step(step: Step) -> pb.Step:
         raise InvalidExperience(f"{step.id}: {error}; counts are not negative and fit 32 bits, times fit 64") from error
     if step.final is not None:
         message.final_observation.CopyFrom(pack_observation(step.final))
+    if step.judgement is not None:
+        message.judgement.probability = step.judgement.probability
+        message.judgement.reason = _REASONS[step.judgement.reason]
     return message
 
 
@@ -85,9 +97,22 @@ def unpack_step(message: pb.Step, contract: Contract) -> Step:
         wall_ns=message.wall_ns,
         final=None if final is None else unpack_observation(final, contract),
         rejected=message.rejected,
+        judgement=_unpack_judgement(message),
     )
     check_step(step, contract)
     return step
+
+
+def _unpack_judgement(message: pb.Step) -> Judgement | None:
+    if not message.HasField("judgement"):
+        return None
+    judgement = message.judgement
+    if judgement.reason not in _REASONS.values():
+        raise InvalidExperience(
+            f"judgement of step {message.id.step}: got reason {int(judgement.reason)}, expected one of "
+            f"{list(map(int, Reason))}"
+        )
+    return Judgement(judgement.probability, Reason(judgement.reason))
 
 
 def largest_step_bytes(contract: Contract) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from pydantic import Field, model_validator
 
 from policy.contract import Contract, Frozen
 from policy.errors import InvalidExperience
+from policy.experience import Judgement, Reason
 from reward_classifier.gate import BoundGate, Gate
 
 
@@ -32,25 +32,22 @@ class Rule(Frozen):
         return self
 
 
-class Reason(StrEnum):
-    """Why a tick was decided as it was."""
-
-    UNLIKELY = "unlikely"  # this frame does not look like success
-    TOO_FEW = "too few"  # it does, but not enough of the last ones did
-    GATE = "gate"  # enough did, but the joints say otherwise
-    TOO_EARLY = "too early"
-    SUCCESS = "success"  # pays
-    PAID = "paid"  # has paid before
-
-
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the judge thinks of one tick. pays: the episode succeeds now; told: the reason with its figures"""
+    """What the judge thinks of one tick. told: the reason with its figures"""
 
-    probability: float
-    pays: bool
-    reason: Reason
+    judgement: Judgement
     told: str
+
+    @property
+    def pays(self) -> bool:
+        """Whether the episode succeeds now."""
+        return self.judgement.pays
+
+    @property
+    def probability(self) -> float:
+        """That this frame shows success."""
+        return self.judgement.probability
 
 
 class Judge:
@@ -79,7 +76,7 @@ class Judge:
         self._votes.append(probability >= self.rule.threshold)
         reason, told = self._decide(probability, proprioception)
         self._paid |= reason is Reason.SUCCESS
-        return Opinion(probability, reason is Reason.SUCCESS, reason, told)
+        return Opinion(Judgement(probability, reason), told)
 
     def _decide(self, probability: float, proprioception: NDArray[np.float32]) -> tuple[Reason, str]:
         rule, votes = self.rule, sum(self._votes)

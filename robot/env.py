@@ -210,8 +210,8 @@ def _real_env(contract: Contract, arm: ArmSettings, task: TaskSettings, emergenc
     if task.judge == "simulator" and not witnessed:
         raise ArmError(
             "task.judge: got simulator, but nobody sees the cube on a real desk; set task.judge to operator and "
-            "teleop.device to what you hold in your hand, or give the control socket of a virtual station as "
-            "arm.so101.witness"
+            "teleop.device to what you hold in your hand, or to classifier and judge.classifier to one that you have "
+            "trained, or give the control socket of a virtual station as arm.so101.witness"
         )
     real_contract(contract, witnessed=witnessed).require_equal(contract, "the real arm", "the settings")
     kinematics = Kinematics(arm.controller)

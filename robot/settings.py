@@ -94,9 +94,10 @@ class TaskSettings(Frozen):
     field_y_m: tuple[float, float] = Field(
         default=(-0.08, 0.08), description="The cube's field along y, base frame [m]."
     )
-    judge: Literal["simulator", "operator"] = Field(
+    judge: Literal["simulator", "operator", "classifier"] = Field(
         default="simulator",
-        description="Who says that the task is done: the simulator's truth, or the operator's key alone.",
+        description="Who says that the task is done: the simulator's truth, the operator's key alone, or the reward "
+        "classifier (see `judge`), over which the key still goes.",
     )
     start_m: Triple = Field(default=(0.25, 0.0, 0.10), description="Tool position at reset, base frame [m].")
     start_noise_m: Triple = Field(default=(0.02, 0.02, 0.015), description="Half width of its uniform noise [m].")

@@ -59,7 +59,7 @@ class GraspLift:
 
     def succeeded(self, sim_only: NDArray[np.float32]) -> bool:
         """Judge one step by the simulator's truth, where that is the judge. Call it once a step: it counts."""
-        if self.settings.judge == "operator":
+        if self.settings.judge != "simulator":
             return False
         lifted = float(sim_only[_Z]) - self._rest_z_m >= self.settings.lift_m
         self._held_steps = self._held_steps + 1 if lifted and sim_only[_HELD] > 0.5 else 0

@@ -86,7 +86,9 @@ def phase(state: RunState) -> tuple[str, Mood]:
     """What the learner does, in words."""
     if state.learner is not None:
         phase = state.learner.phase
-        return phase, "good" if phase.split(",")[0] == "training" else "bad" if phase.startswith("disk full") else "warn"
+        if phase.split(",")[0] == "training":
+            return phase, "good"
+        return phase, "bad" if phase.startswith("disk full") else "warn"
     return ("learner does not answer", "bad") if state.learner_problem else ("no learner runs", "")
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.classifier import labelled
-from bench.classifier_episodes import SUCCESS, kinds_of, record, truth_of
-from bench.classifier_hands import ADVERSARIES, RECORDED
+from bench.classifier import RECORDED, labelled
+from bench.classifier_truth import truth_of
 from console.presets import load_preset
 from console.settings import Settings
+from demos.scripted_episodes import SUCCESS, kinds_of, record_episodes
 from policy.experience_file import ExperienceFile
 from reward_classifier.frames import POSITIVE
+from teleop.hands import ADVERSARIES
 
 FAST = load_preset(Settings, "fast")
 
@@ -26,7 +27,8 @@ def test_adversaries_come_in_turn_and_successes_last() -> None:
 
 @pytest.mark.slow
 def test_the_key_says_success_of_what_the_simulator_calls_one_and_of_nothing_else(tmp_path: Path) -> None:
-    record(tmp_path / "some.sqlite", FAST, [*kinds_of(ADVERSARIES, 7, 0), SUCCESS, SUCCESS], seed=3)  # all but `slip`
+    kinds = [*kinds_of(ADVERSARIES, 7, 0), SUCCESS, SUCCESS]  # all but `slip`
+    record_episodes(tmp_path / "some.sqlite", FAST.contract, FAST.arm, FAST.task, kinds, seed=3)
     with closing(ExperienceFile(tmp_path / "some.sqlite")) as experience:
         table = labelled(experience, tmp_path / "labels.sqlite")
         truth = truth_of(experience, table, FAST.task)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from console.errors import ConsoleError
-from console.evaluate import load_policy
-from console.evaluation_grid import placements
+from console.evaluate import judged_apart, load_policy
+from console.evaluation_grid import conditions, placements
 from console.presets import load_preset
 from console.settings import Settings
+from robot.settings import TaskSettings
 
 SETTINGS = load_preset(Settings, "fast")
 
@@ -37,3 +38,12 @@ def test_cells_are_centred_in_the_field_and_yaws_fill_a_quarter_turn() -> None:
 def test_a_missing_policy_is_named_with_what_to_do() -> None:
     with pytest.raises(ConsoleError, match=r"nothing\.safetensors.*train first"):
         load_policy(Path("nothing.safetensors"), SETTINGS)
+
+
+def test_a_classifier_never_judges_an_evaluation_the_simulator_does_or_the_operator() -> None:
+    paid = SETTINGS.model_copy(update={"task": TaskSettings(judge="classifier")})
+    assert judged_apart(paid).task.judge == "simulator"
+    assert conditions(judged_apart(paid)) == conditions(SETTINGS)  # runs of either judge can be compared
+    desk = paid.model_copy(update={"contract": paid.contract.model_copy(update={"sim_only": ()})})
+    assert judged_apart(desk).task.judge == "operator"
+    assert judged_apart(SETTINGS) is SETTINGS

@@ -241,3 +241,21 @@ class TestShipped:
     def test_every_shipped_preset_loads(self, name: str) -> None:
         options = ["--preset", name, "--run", "try"]
         assert isinstance(load_settings(Settings, options, name, "nudge try", CONFIGS), Settings)
+
+    def test_a_classifier_that_nobody_would_ask_is_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            load_settings(Settings, ["--judge.classifier", "lift-1"], "fast", "nudge try", CONFIGS)
+        told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+        assert "judge.classifier: got lift-1, but task.judge is simulator" in told
+        mine = tmp_path / "mine.yaml"
+        mine.write_text(f"extends: {CONFIGS}/fast.yaml\npreset_name: mine\njudge: {{classifier: lift-1}}\n")
+        with pytest.raises(SettingsError, match=r"set task\.judge to classifier, or leave judge\.classifier out"):
+            load_preset(Settings, str(mine))
+
+    def test_the_classifier_of_a_run_is_in_its_folder_unless_another_is_named(self) -> None:
+        asked = ["--task.judge", "classifier", "--run", "lift"]
+        own = load_settings(Settings, asked, "fast", "nudge try", CONFIGS)
+        named = load_settings(Settings, [*asked, "--judge.classifier", "lift-1"], "fast", "nudge try", CONFIGS)
+        assert (own.classifier_folder, named.classifier_folder) == (Path("runs/lift/classifier"), Path("lift-1"))

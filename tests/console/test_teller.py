@@ -8,8 +8,10 @@ from rich.console import Console
 
 from actor.episode import EpisodeOutcome
 from console.teller import Teller
+from policy.experience import Judgement, Reason
+from reward_classifier.judge import Opinion
 from robot.errors import BusLost
-from teleop.takeover import Control
+from teleop.takeover import Control, Verdict
 from waiting import eventually
 
 
@@ -34,6 +36,26 @@ def test_an_episode_is_one_line_with_who_helped_and_what_cut_it() -> None:
         "120  episode 3: no success in 40 steps, cut: paused by the operator",
         "120  demonstration 3: success in 40 steps, refused: step 12: the actions moved z by +0.040 m",
         "120  episode 3: no success in 40 steps, cut: to be recorded again",
+    ]
+
+
+def test_what_the_classifier_thinks_is_part_of_the_line_and_a_difference_a_line_of_its_own() -> None:
+    sure = Opinion(Judgement(0.971, Reason.SUCCESS), "3 of the last 3 frames look like success")
+    doubtful = Opinion(Judgement(0.12, Reason.UNLIKELY), "probability 0.12 below 0.80")
+    teller, output = told(person=False)
+    teller.episode_ended(outcome(opinion=sure))
+    teller.episode_ended(outcome(success=False, opinion=doubtful))
+    teller.episode_ended(outcome(opinion=doubtful, verdict=Verdict.SUCCESS))
+    teller.episode_ended(outcome(success=False, opinion=sure, verdict=Verdict.FAILURE))
+    teller.episode_ended(outcome(opinion=sure, verdict=Verdict.SUCCESS))
+    assert [line.strip() for line in output.getvalue().splitlines()] == [
+        "120  episode 3: success by the classifier, p 0.97, in 40 steps",
+        "120  episode 3: no success, p 0.12, in 40 steps",
+        "120  episode 3: success by your key, p 0.12, in 40 steps",
+        "your key and the classifier disagree: it would not pay: probability 0.12 below 0.80",
+        "120  episode 3: no success by your key, p 0.97, in 40 steps",
+        "your key and the classifier disagree: it would pay: 3 of the last 3 frames look like success",
+        "120  episode 3: success by your key, p 0.97, in 40 steps",
     ]
 
 

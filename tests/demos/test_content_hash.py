@@ -70,6 +70,12 @@ def test_the_order_in_which_frames_came_says_nothing(camera: int) -> None:
     assert hashed(steps) == hashed(messages())
 
 
+def test_a_judgement_that_is_there_is_part_of_it() -> None:
+    judged, plain = messages(), messages()
+    plain[1].ClearField("judgement")
+    assert hashed(judged) != hashed(plain)
+
+
 def test_another_contract_gives_another_one() -> None:
     assert hashed(messages(), CONTRACT.model_copy(update={"control_hz": 20.0})) != hashed(messages())
 

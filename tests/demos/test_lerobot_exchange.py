@@ -51,7 +51,10 @@ def store(episodes: list[list[Step]], tmp_path_factory: pytest.TempPathFactory) 
 def dataset(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All episodes, rejected ones too, under their true sessions."""
     folder = tmp_path_factory.mktemp("exported") / "dataset"
-    export_dataset(store, folder, EVERYTHING)
+    report = export_dataset(store, folder, EVERYTHING)
+    assert "not taken along: the classifier's opinions on 7 steps" in str(
+        report
+    )  # every second of 4, 1, 4 and 6: 2 + 0 + 2 + 3
     return folder
 
 

@@ -67,7 +67,9 @@ class Recorded:
         return [cursor for cursor, step in enumerate(self.steps, start=1) if step.source is Source.DEMO]
 
     def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
-        return ["0" * 32], np.array([(0, *step.id.order) for step in self.steps[:cursor]], np.int64).reshape(-1, 3)
+        return ["0" * 32], np.array(
+            [(0, *step.id.order, step.terminated) for step in self.steps[:cursor]], np.int64
+        ).reshape(-1, 4)
 
     def counts(self) -> Counts:
         return Counts(len(self.steps), sum(step.last and step.source is Source.DEMO for step in self.steps))

@@ -25,7 +25,7 @@ from learner.store_selection import choose_episodes
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import ContractMismatch, InvalidExperience
-from policy.experience import Observation, Source, Step, StepId
+from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
 from policy.wire import pack_step
 from tiny import SIZE
 
@@ -234,22 +234,55 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
         ExperienceStore(foreign, CONTRACT)
 
 
-def test_a_store_of_the_layout_before_is_brought_up_to_date_by_its_learner_and_named_to_others(tmp_path: Path) -> None:
+def made_older(path: Path, layout: int) -> None:
+    """A store as the Nudge of that layout left it."""
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ("rejudged", "endings", "judges"):
+            connection.execute(f"DROP TABLE {table}")
+        for column in ("judged_probability", "judged_reason"):
+            connection.execute(f"ALTER TABLE steps DROP COLUMN {column}")
+        if layout == 1:
+            connection.execute("ALTER TABLE episodes DROP COLUMN rejected")
+        connection.execute(f"PRAGMA user_version = {layout}")
+
+
+@pytest.mark.parametrize("layout", [1, 2])
+def test_a_store_of_an_older_layout_is_brought_up_to_date_by_its_learner(tmp_path: Path, layout: int) -> None:
+    path, judged = tmp_path / "experience.sqlite", Judgement(0.97, Reason.SUCCESS)
+    with ExperienceStore(path, CONTRACT) as store:
+        store.append(packed(step(A, 0, 0), ending(step(A, 0, 1), reward=1.0)))
+    made_older(path, layout)
+    with ExperienceStore(path, CONTRACT) as store:
+        store.append(packed(replace(ending(step(A, 1, 0)), rejected=True, judgement=judged)))
+        store.keep_to_judge("simulator")
+        assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1), StepId(A, 1, 0)]
+        export_store(store, tmp_path / "copy.sqlite", choose_episodes(store))
+    for each in (path, tmp_path / "copy.sqlite"):
+        with StoreReader(each, CONTRACT) as found:
+            assert [record.rejected for record in found.episodes()] == [False, True]
+            assert [made.judgement for _, made in found.read_after(0, 9)] == [None, None, judged]
+            judge = found.judge()
+            assert judge is not None
+            assert judge.name == "simulator"
+
+
+def test_a_store_of_layout_2_is_read_as_it_is_and_of_layout_1_the_cure_is_named(tmp_path: Path) -> None:
     path = tmp_path / "experience.sqlite"
     with ExperienceStore(path, CONTRACT) as store:
         store.append(packed(step(A, 0, 0), ending(step(A, 0, 1), reward=1.0)))
+    made_older(path, 2)
+    before = path.read_bytes()
+    with StoreReader(path, CONTRACT) as store:  # a demo set of that time, for one, which never changes
+        assert [made.judgement for _, made in store.read_after(0, 9)] == [None, None]
+        assert store.judge() is None
+        assert export_store(store, tmp_path / "copy.sqlite", choose_episodes(store)).steps == 2
+    with ExperienceStore(tmp_path / "other.sqlite", CONTRACT) as other:
+        assert other.adopt(path) == 1
+    assert path.read_bytes() == before
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE episodes DROP COLUMN rejected")
         connection.execute("PRAGMA user_version = 1")
     with pytest.raises(StoreError, match=r"got layout 1 .* start the learner or the actor of its run once"):
         StoreReader(path, CONTRACT)
-    with ExperienceStore(path, CONTRACT) as store:
-        store.append(packed(replace(ending(step(A, 1, 0)), rejected=True)))
-        assert [each.rejected for each in store.episodes()] == [False, True]
-        assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1), StepId(A, 1, 0)]
-        export_store(store, tmp_path / "copy.sqlite", choose_episodes(store))
-    with StoreReader(tmp_path / "copy.sqlite", CONTRACT) as copy:
-        assert [each.rejected for each in copy.episodes()] == [False, True]
 
 
 def test_a_store_on_a_disk_that_nobody_may_write_can_be_looked_at(small_disk: Callable[[int], Path]) -> None:

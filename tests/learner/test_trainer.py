@@ -22,21 +22,25 @@ from numpy.typing import NDArray
 
 import waiting
 from actor.inference import Policy
+from learner.acceptance import Rejudged
 from learner.checkpoint import load_checkpoint
 from learner.checkpoint_folder import last_policy_version, list_checkpoints, updates_of
 from learner.disk import DiskFull
 from learner.divergence import TrainingDiverged
+from learner.judged import read_judged
 from learner.mailbox import Ticket
 from learner.publisher import PolicyPublisher
 from learner.replay import Batch
 from learner.rollback import roll_back
 from learner.sac import Sac
 from learner.settings import LearnerSettings
+from learner.store import ExperienceStore
 from learner.trainer import Trainer
 from policy.commands import Answer, Command, Outcome, Verb
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
-from policy.experience import Observation, Source, Step
+from policy.experience import Judgement, Observation, Reason, Source, Step
 from policy.fakes import fake_contract, fake_episode
+from policy.wire import pack_step
 
 CONTRACT = fake_contract(cameras=1, proprioception=3)
 TINY = ResNet10Shape(embedding_size=8, hidden_sizes=(8, 8, 16, 16))
@@ -74,8 +78,8 @@ class MemoryStore:
 
     def ids_up_to(self, cursor: int) -> tuple[list[str], NDArray[np.int64]]:
         sessions = list(dict.fromkeys(step.id.session for step in self.steps[:cursor]))
-        ids = [(sessions.index(s.id.session), s.id.episode, s.id.step) for s in self.steps[:cursor]]
-        return sessions, np.array(ids, np.int64).reshape(-1, 3)
+        ids = [(sessions.index(s.id.session), *s.id.order, s.terminated) for s in self.steps[:cursor]]
+        return sessions, np.array(ids, np.int64).reshape(-1, 4)
 
     def counts(self) -> Counts:
         demos = sum(step.last and step.source is Source.DEMO for step in self.steps)
@@ -252,6 +256,35 @@ class TestResuming:
         assert "its steps are not those of the store" in caplog.text
         assert json.loads((tmp_path / "replay" / "replay.json").read_text())["steps"] == 10
         assert second.status().updates == 30  # what was learned stays
+
+    def test_once_another_classifier_was_accepted_replay_is_made_again_and_training_goes_on(
+        self, tmp_path: Path, encoder: Encoder, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def append(episode: int, source: Source) -> None:
+            rng = np.random.default_rng(episode)
+            steps = fake_episode(CONTRACT, 5, rng, episode=episode, source=source, terminated=False)
+            store.append([pack_step(step) for step in steps])
+
+        def trainer() -> Trainer:
+            return Trainer(make_settings(), CONTRACT, store, PolicyPublisher(), encoder, tmp_path, 0)
+
+        with ExperienceStore(tmp_path / "experience.sqlite", CONTRACT) as store:
+            store.keep_to_judge("3f" * 32)
+            for episode, source in enumerate((Source.DEMO, Source.DEMO, Source.POLICY)):
+                append(episode, source)
+            first = trainer()
+            with running(first):
+                eventually(lambda: first.status().updates == 30)
+            *_, last = read_judged(store)
+            store.accept_judge("ab" * 32, [Rejudged(last, [None, Judgement(0.9, Reason.SUCCESS)])])
+            second = trainer()
+            with running(second):
+                eventually(lambda: second.status().phase == "training")
+                assert second.status().updates == 30
+                append(3, Source.POLICY)
+                eventually(lambda: second.status().updates == 40)
+        assert "judged anew; made again" in caplog.text
+        assert second.status().metrics["online_transitions"] == 2 + 5  # 3 steps came after the new end
 
 
 class StoppingSink:

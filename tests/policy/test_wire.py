@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
 from policy.errors import InvalidExperience
-from policy.experience import Observation, Source, Step, StepId
+from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
 from policy.fakes import fake_contract, fake_episode
 from policy.wire import (
     _check_inflated,
@@ -82,6 +82,7 @@ def steps(draw: st.DrawFn) -> Step:
         wall_ns=draw(times),
         final=draw(observations) if terminated or truncated else None,
         rejected=(terminated or truncated) and draw(st.booleans()),
+        judgement=draw(st.none() | st.builds(Judgement, st.floats(0, 1), st.sampled_from(Reason))),
     )
 
 
@@ -121,7 +122,7 @@ def test_a_step_comes_back_bit_by_bit(sent: Step) -> None:
     assert_same_observation(got.observation, sent.observation)
     assert got.action.tobytes() == sent.action.tobytes()
     flags = ("terminated", "truncated", "rejected")
-    for name in ("id", "source", "reward", *flags, "policy_version", "monotonic_ns", "wall_ns"):
+    for name in ("id", "source", "reward", *flags, "policy_version", "monotonic_ns", "wall_ns", "judgement"):
         assert getattr(got, name) == getattr(sent, name), name
     assert (got.final is None) == (sent.final is None)
     if got.final is not None and sent.final is not None:
@@ -272,6 +273,13 @@ def _set(**fields: object) -> Callable[[pb.Step], None]:
         (lambda m: setattr(m.final_observation.frames[1], "png", b"\x89PNG"), "camera 'front'"),
         (lambda m: setattr(m.observation, "proprioception", b""), "proprioception: got 0 bytes"),
         (lambda m: setattr(m.observation, "sim_only", struct.pack("<f", float("-inf"))), "sim_only"),
+        (lambda m: m.judgement.CopyFrom(pb.Judgement(probability=0.5)), "judgement of step 7: got reason 0"),
+        (lambda m: m.judgement.CopyFrom(pb.Judgement(probability=0.5, reason=9)), "got reason 9"),  # type: ignore[arg-type]
+        (lambda m: m.judgement.CopyFrom(pb.Judgement(probability=1.1, reason=pb.REASON_GATE)), r"probability 1\.1"),
+        (
+            lambda m: m.judgement.CopyFrom(pb.Judgement(probability=float("nan"), reason=pb.REASON_GATE)),
+            "probability nan",
+        ),
     ],
 )
 def test_each_field_that_the_contract_forbids_is_named(change: Callable[[pb.Step], None], reason: str) -> None:

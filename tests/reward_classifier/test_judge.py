@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from judged_episodes import contract
 from policy.errors import InvalidExperience
+from policy.experience import Reason
 from reward_classifier.errors import TrainingRefused
 from reward_classifier.gate import BoundGate, Gate, Limits, learn_gate
-from reward_classifier.judge import Judge, Opinion, Reason, Rule
+from reward_classifier.judge import Judge, Opinion, Rule
 from reward_classifier.settings import GateSettings
 from reward_classifier.threshold import Seen, paid_at
 
@@ -47,11 +48,11 @@ def test_it_pays_at_the_first_frame_at_which_all_that_the_rule_says_holds_and_ne
         enough = len([each for each in last if each >= rule.threshold]) >= rule.k
         holds = ticks[number][1] == 0
         assert opinion.pays == (enough and holds and number >= rule.minimum_step and not paid)
-        assert opinion.pays == (opinion.reason is Reason.SUCCESS)
+        assert opinion.pays == (opinion.judgement.reason is Reason.SUCCESS)
         if not enough and not paid:
-            assert opinion.reason in (Reason.UNLIKELY, Reason.TOO_FEW)
+            assert opinion.judgement.reason in (Reason.UNLIKELY, Reason.TOO_FEW)
         if enough and not paid and not holds:
-            assert opinion.reason is Reason.GATE
+            assert opinion.judgement.reason is Reason.GATE
         paid |= opinion.pays
 
 
@@ -70,7 +71,7 @@ def rule(**changes: object) -> Rule:
 
 def test_each_tick_says_why_with_its_figures() -> None:
     opinions = watched(rule(), [(0.1, 0), (0.9, 0), (0.9, 1), (0.9, 0), (1.0, 0)])
-    assert [each.reason for each in opinions] == [
+    assert [each.judgement.reason for each in opinions] == [
         Reason.UNLIKELY, Reason.TOO_FEW, Reason.GATE, Reason.SUCCESS, Reason.PAID,
     ]  # fmt: skip
     assert opinions[0].told == "probability 0.10 below 0.80"
@@ -80,7 +81,7 @@ def test_each_tick_says_why_with_its_figures() -> None:
 
 
 def test_a_success_that_comes_too_early_waits_for_its_step() -> None:
-    reasons = [each.reason for each in watched(rule(minimum_step=3), [(1.0, 0)] * 4)]
+    reasons = [each.judgement.reason for each in watched(rule(minimum_step=3), [(1.0, 0)] * 4)]
     assert reasons == [Reason.TOO_FEW, Reason.TOO_EARLY, Reason.TOO_EARLY, Reason.SUCCESS]
 
 
@@ -89,7 +90,7 @@ def test_the_next_episode_knows_nothing_of_this_one() -> None:
     for _ in range(3):
         judge.tick(1.0, HELD)
     judge.begin()
-    assert judge.tick(1.0, HELD).reason is Reason.TOO_FEW
+    assert judge.tick(1.0, HELD).judgement.reason is Reason.TOO_FEW
     assert judge.tick(1.0, HELD).pays
 
 

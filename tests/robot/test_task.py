@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -38,6 +39,13 @@ def test_lift_counts_from_where_the_cube_rested() -> None:
 
 def test_a_cube_in_the_air_that_nobody_holds_is_no_success() -> None:
     assert not any(judged([state(0.2, held=False)] * 20))
+
+
+@pytest.mark.parametrize("judge", ["operator", "classifier"])
+def test_the_task_itself_pays_nothing_where_another_judges(judge: str) -> None:
+    task = GraspLift(TaskSettings.model_validate({"judge": judge}))
+    task.begin(np.zeros(0, np.float32))  # a real desk tells nothing of the cube
+    assert not any(task.succeeded(state(0.07, held=True)) for _ in range(9))
 
 
 @given(st.integers(0, 10_000))

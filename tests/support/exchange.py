@@ -75,12 +75,13 @@ def read(path: Path) -> list[list[Step]]:
 
 
 def as_bytes(episodes: Sequence[Sequence[Step]], session: Any = lambda session: session) -> list[bytes]:
-    """Each step with all its frames, as one message; session: under which name."""
+    """Each step with all its frames, as one message, but for the judgement, which no dataset has. session: its name"""
     from policy.wire import pack_step
 
     packed = [pack_step(step) for steps in episodes for step in steps]
     for message in packed:
         message.id.session = session(message.id.session)
+        message.ClearField("judgement")
     return [message.SerializeToString(deterministic=True) for message in packed]
 
 

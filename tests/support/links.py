@@ -76,13 +76,13 @@ class Bench:
         server.start()
         return server
 
-    def link(self, contract: Contract = CONTRACT, spool: str = "", **changes: object) -> LearnerLink:
+    def link(self, contract: Contract = CONTRACT, spool: str = "", judge: str = "", **changes: object) -> LearnerLink:
         """A link on the spool of this name, or on one of its own."""
         quick = {"address": f"127.0.0.1:{self.port}", "backoff_first_s": 0.05, "backoff_max_s": 0.2}
         settings = LinkSettings.model_validate(quick | {"connect_timeout_s": SOON_S, "queue_steps": 2000} | changes)
         name = spool or f"spool{len(self.spools)}"
         self.spools[name] = Spool(self.folder / f"{name}.sqlite", contract, settings)
-        made = LearnerLink(settings, contract, self.spools[name])
+        made = LearnerLink(settings, contract, self.spools[name], judge)
         self.links.append(made)
         return made
 

@@ -15,6 +15,16 @@ class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SOURCE_DEMO: _ClassVar[Source]
     SOURCE_HOLD: _ClassVar[Source]
 
+class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REASON_UNSPECIFIED: _ClassVar[Reason]
+    REASON_UNLIKELY: _ClassVar[Reason]
+    REASON_TOO_FEW: _ClassVar[Reason]
+    REASON_GATE: _ClassVar[Reason]
+    REASON_TOO_EARLY: _ClassVar[Reason]
+    REASON_SUCCESS: _ClassVar[Reason]
+    REASON_PAID: _ClassVar[Reason]
+
 class Verb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VERB_UNSPECIFIED: _ClassVar[Verb]
@@ -51,6 +61,13 @@ SOURCE_POLICY: Source
 SOURCE_HUMAN: Source
 SOURCE_DEMO: Source
 SOURCE_HOLD: Source
+REASON_UNSPECIFIED: Reason
+REASON_UNLIKELY: Reason
+REASON_TOO_FEW: Reason
+REASON_GATE: Reason
+REASON_TOO_EARLY: Reason
+REASON_SUCCESS: Reason
+REASON_PAID: Reason
 VERB_UNSPECIFIED: Verb
 VERB_PAUSE: Verb
 VERB_RESUME: Verb
@@ -76,18 +93,20 @@ CONTROL_RELEASING: Control
 CONTROL_NOBODY: Control
 
 class HelloRequest(_message.Message):
-    __slots__ = ("protocol_version", "contract_hash", "contract_json", "actor_id", "session")
+    __slots__ = ("protocol_version", "contract_hash", "contract_json", "actor_id", "session", "judge")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_HASH_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_JSON_FIELD_NUMBER: _ClassVar[int]
     ACTOR_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
+    JUDGE_FIELD_NUMBER: _ClassVar[int]
     protocol_version: str
     contract_hash: str
     contract_json: str
     actor_id: str
     session: str
-    def __init__(self, protocol_version: _Optional[str] = ..., contract_hash: _Optional[str] = ..., contract_json: _Optional[str] = ..., actor_id: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
+    judge: str
+    def __init__(self, protocol_version: _Optional[str] = ..., contract_hash: _Optional[str] = ..., contract_json: _Optional[str] = ..., actor_id: _Optional[str] = ..., session: _Optional[str] = ..., judge: _Optional[str] = ...) -> None: ...
 
 class HelloReply(_message.Message):
     __slots__ = ("protocol_version", "run_id", "last_durable", "policy_version", "policy_spec_json", "shared_demonstrations")
@@ -133,8 +152,16 @@ class Observation(_message.Message):
     sim_only: bytes
     def __init__(self, frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ..., proprioception: _Optional[bytes] = ..., sim_only: _Optional[bytes] = ...) -> None: ...
 
+class Judgement(_message.Message):
+    __slots__ = ("probability", "reason")
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    probability: float
+    reason: Reason
+    def __init__(self, probability: _Optional[float] = ..., reason: _Optional[_Union[Reason, str]] = ...) -> None: ...
+
 class Step(_message.Message):
-    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation", "rejected")
+    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation", "rejected", "judgement")
     ID_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +174,7 @@ class Step(_message.Message):
     WALL_NS_FIELD_NUMBER: _ClassVar[int]
     FINAL_OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     observation: Observation
     action: bytes
@@ -159,7 +187,8 @@ class Step(_message.Message):
     wall_ns: int
     final_observation: Observation
     rejected: bool
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ..., rejected: _Optional[bool] = ...) -> None: ...
+    judgement: Judgement
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ..., rejected: _Optional[bool] = ..., judgement: _Optional[_Union[Judgement, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("last_durable", "steps_behind")

@@ -1,4 +1,4 @@
-"""Hands that do nearly what they should, for `classifier.py`: what a reward must not pay for, and what it must."""
+"""Hands that do nearly what they should: what a reward must not pay for, and what it must. They see the truth."""
 
 from __future__ import annotations
 
@@ -127,8 +127,6 @@ ADVERSARIES: dict[str, Callable[[np.random.Generator], list[Move]]] = {
     each.__name__: each
     for each in (hover, push, close_on_air, grasp_beside, lift_and_drop, lift_too_low, hold_on_the_table, slip)
 }
-# An operator who records failures thinks of some kinds; a policy finds the others.
-RECORDED = ("hover", "close_on_air", "lift_and_drop", "lift_too_low")
 
 
 def _grasp(place: tuple[float, float] = (0.0, 0.0)) -> list[Move]:
