@@ -1,6 +1,7 @@
 """`nudge demo`: the whole system without any hardware, from an empty folder to a report.
 
-A learner and an actor run as two processes and meet over gRPC, as they would on two machines.
+First a reward classifier is trained, which then pays, unless another judge is set: `console.demo_classifier`. A
+learner and an actor run as two processes and meet over gRPC, as they would on two machines.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from console.errors import ConsoleError
 from console.presets import dump_settings, load_settings
 from console.run_folder import READY_FILE, SETTINGS_FILE, STORE_FILE
 from console.run_report import paper_deviations, report_run
-from console.settings import DEFAULT_PRESET, Settings
+from console.settings import Settings
 from console.statistics import running_average
 from console.stopping import Child
 from learner.store import EpisodeRecord, StoreReader
 
+DEMO_PRESET = "demo"
 READY_S = 120.0
 REFRESH_S = 2.0
 WINDOW_EPISODES = 20
@@ -30,15 +32,21 @@ WINDOW_EPISODES = 20
 
 def main(argv: list[str]) -> int:
     """Teach, evaluate, report. Ctrl+C ends any phase with a report of what there is."""
-    settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge demo")
+    settings = load_settings(Settings, argv, DEMO_PRESET, "nudge demo")
     console = Console()
     _make_room(settings.folder, console)
     settings.folder.mkdir(parents=True)
     dump_settings(settings, settings.folder / SETTINGS_FILE)
     _introduce(settings, console)
     try:
+        if settings.task.judge == "classifier" and settings.judge.classifier is None:
+            from console.demo_classifier import make_classifier  # as below
+
+            make_classifier(settings, console)
         _teach(settings, console)
-        console.print("[bold]evaluating[/] the policy alone: deterministic actions, no operator")
+        console.print(
+            "[bold]evaluating[/] the policy alone: deterministic actions, no operator, judged by the simulator's truth"
+        )
         from console.evaluate import evaluate  # takes seconds to import, and is wanted only now
 
         evaluate(settings, console)

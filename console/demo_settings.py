@@ -12,3 +12,4 @@ class DemoSettings(Frozen):
 
     successes: int = Field(default=50, ge=3, description="Episodes that try to succeed.")
     failures: int = Field(default=28, ge=3, description="Episodes that fail on purpose, of seven kinds in turn.")
+    most_updates: int = Field(default=300, gt=0, description="Updates of one fit of the classifier at most.")

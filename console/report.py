@@ -129,6 +129,8 @@ def summarise(run_folder: Path, inputs: ReportInputs) -> RunReport:
         preset=inputs.preset,
         deviations=inputs.deviations,
         machine=inputs.machine,
+        judge=inputs.judge,
+        rewards=inputs.rewards,
         health=health_findings(inputs.metrics),
         missing=tuple(_missing(run_folder, inputs)),
     )

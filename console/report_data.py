@@ -225,6 +225,11 @@ class ReportInputs(Frozen):
         default=None, description="largest return that the reward allows; Q above it is wrong"
     )
     video: str | None = Field(default=None, description="video file, relative to the run folder")
+    judge: str | None = Field(
+        default=None,
+        description="who paid the rewards: simulator, operator, or a classifier by its hash; None: unknown",
+    )
+    rewards: str = Field(default="", description="the same in one line for people, with the figures of a classifier")
 
 
 class RunReport(Frozen):
@@ -260,6 +265,10 @@ class RunReport(Frozen):
     seed: int
     preset: str
     deviations: tuple[Deviation, ...]
+    judge: str | None = Field(
+        description="who paid the rewards: simulator, operator, or the Sha256 of a classifier's weights; None: unknown"
+    )
+    rewards: str = Field(description="the same in words, with the figures of a classifier")
     machine: str
     health: tuple[HealthFinding, ...] = Field(description="what the health checks of training found")
     advice: tuple[str, ...] = Field(default=(), description="rules of the coach that have something to say")

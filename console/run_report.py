@@ -15,6 +15,7 @@ from console.report import write_report
 from console.report_data import Deviation, EpisodeSummary, Evaluation, ReportInputs, RunReport, TimingRow, read_metrics
 from console.run_folder import METRICS_FILE, SETTINGS_FILE, STORE_FILE, TIMING_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
+from learner.judges import PayingJudge, told
 from learner.store import StoreReader
 from learner.takeovers import takeovers
 
@@ -23,6 +24,7 @@ NO_DEVIATION = (
     *("run", "runs", "preset_name", "seed", "link.", "service.", "evaluation.", "doctor.", "coach."),
     "dashboard.",
     *("learner.trainer.threads", "arm.so101"),
+    *("task.judge", "judge.", "demo."),  # who pays is told in a line of its own
 )
 
 
@@ -37,6 +39,7 @@ def main(argv: list[str]) -> int:
 def report_run(settings: Settings) -> RunReport:
     """Write `report.json` and `report.html` of a run, from whatever it got to."""
     folder, task = settings.folder, settings.task
+    judge = _judge(folder, settings)
     inputs = ReportInputs(
         run_name=settings.run,
         task="grasp and lift a cube",
@@ -55,6 +58,8 @@ def report_run(settings: Settings) -> RunReport:
         timing=_timing(folder),
         q_bound=settings.learner.sac.reward_scale,
         video=VIDEO_FILE,
+        judge=None if judge is None else judge.name,
+        rewards=_rewards(judge, settings),
     )
     return write_report(folder, inputs, advise(gather_evidence(settings), settings.coach))
 
@@ -97,6 +102,29 @@ def _takeover_steps(folder: Path, settings: Settings) -> tuple[int, ...]:
         return ()
     with StoreReader(path, settings.contract) as store:
         return tuple(takeover.steps for takeover in takeovers(store))
+
+
+def _judge(folder: Path, settings: Settings) -> PayingJudge | None:
+    """Who paid, as the actor has told the learner; None where it has not, or no step has come."""
+    path = folder / STORE_FILE
+    if not path.is_file():
+        return None
+    with StoreReader(path, settings.contract) as store:
+        return store.judge()
+
+
+def _rewards(judge: PayingJudge | None, settings: Settings) -> str:
+    """Who that is, for people; of a classifier its figures, where it still lies where the actor took it from."""
+    if judge is None:
+        return ""
+    if judge.is_classifier:
+        from console.judge import describe  # torch costs seconds
+        from reward_classifier.artefact import FACTS_FILE, read_facts
+
+        folder = settings.classifier_folder
+        if (folder / FACTS_FILE).is_file() and (facts := read_facts(folder)).weights_sha256 == judge.name:
+            return describe(facts)
+    return told(judge.name)
 
 
 def _deviations(settings: Settings) -> list[Deviation]:

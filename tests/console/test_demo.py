@@ -69,6 +69,8 @@ def text_of(path: Path) -> str:
     return path.read_text() if path.is_file() else ""
 
 
+BY_TRUTH = ("--task.judge", "simulator")  # without the phase in which a classifier is trained
+EPISODES = ("--demo.successes", "9", "--demo.failures", "7", "--demo.most-updates", "60")
 PHASES: dict[str, Callable[[Path], bool]] = {
     "demonstrating": lambda run: "demonstration 0" in text_of(run / "actor.log"),
     "preparing features": lambda run: "demonstration 1: success" in text_of(run / "actor.log"),
@@ -79,13 +81,14 @@ PHASES: dict[str, Callable[[Path], bool]] = {
 # Apart from the learner's phase these two are as `training`.
 SELDOM = ("demonstrating", "preparing features")
 SHORT = (
+    *BY_TRUTH,
     *("--loop.demo-episodes", "2", "--learner.trainer.demo-episodes", "2"),
     *("--loop.max-env-steps", "140", "--learner.trainer.utd", "0.1"),
 )
 
 
 def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
-    demo = start(tmp_path, *BESIDE)
+    demo = start(tmp_path, *EPISODES, *BESIDE)
     output, _ = demo.communicate(timeout=400)
     assert demo.returncode == 0, output
     run = tmp_path / "small"
@@ -93,6 +96,14 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert report.keys() >= REPORT_KEYS
     assert (report["trials"], report["env_steps"], report["demo_episodes"]) == (18, 700, 6)
     assert report["missing"] == []
+    # The classifier alone has paid, and is told with its figures; the simulator's truth has judged the trials.
+    facts = json.loads((run / "classifier" / "classifier.json").read_text())
+    assert report["judge"] == facts["weights_sha256"]
+    assert f"of {facts['figures']['episodes']['episodes']} episodes that it had not seen it paid" in report["rewards"]
+    assert report["rewards"] in (run / "report.html").read_text()
+    assert "by the classifier, p " in text_of(run / "actor.log")
+    assert json.loads((run / "evaluation.json").read_text())["label"] == "simulator"
+    assert (run / "classifier" / "report.html").is_file()
     # 1.5 updates a step, and the first to begin with were the demonstrations'.
     assert 1.0 <= report["effective_utd"] <= 1.6
     # From 6 demonstrations and a minute of practice; a policy that has learned nothing lifts no cube at all. One that
@@ -139,7 +150,7 @@ def test_ctrl_c_leaves_no_process_and_a_usable_run_folder(tmp_path: Path, phase:
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 def test_killing_the_demo_outright_ends_learner_and_actor_too(tmp_path: Path) -> None:
     # Nobody says which of the two ends first: an actor whose learner is gone waits this long for acknowledgements.
-    demo = start(tmp_path, "--loop.flush-s", "3")
+    demo = start(tmp_path, *BY_TRUTH, "--loop.flush-s", "3")
     run = tmp_path / "small"
     eventually(lambda: PHASES["demonstrating"](run), "demonstrating", START_S)
     demo.kill()
@@ -158,7 +169,7 @@ def test_an_earlier_run_of_the_name_is_moved_aside_not_overwritten(tmp_path: Pat
 
 
 def test_a_learner_that_cannot_start_is_named_with_its_last_words(tmp_path: Path) -> None:
-    demo = start(tmp_path, "--learner.encoder.source", str(tmp_path / "nowhere"))
+    demo = start(tmp_path, *BY_TRUTH, "--learner.encoder.source", str(tmp_path / "nowhere"))
     output, _ = demo.communicate(timeout=120)
     assert demo.returncode == 1
     assert "learner: it did not start" in output
