@@ -19,7 +19,7 @@ class ClassifierJudge:
         rule = classifier.facts.rule
         if rule.k == 1 and rule.minimum_step == 0:
             raise ActorError(
-                f"classifier {classifier.facts.weights_sha256[:12]}: its rule may pay for the frame before the first "
+                f"classifier {classifier.facts.name[:12]}: its rule may pay for the frame before the first "
                 f"step, and no step could get that reward; train it again with --rule.minimum-step 1 or more"
             )
         self._classifier, self._maps, self._judge = classifier, maps, classifier.judge()

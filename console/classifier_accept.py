@@ -41,7 +41,7 @@ def accept(argv: list[str]) -> int:
     encoder = load_encoder(options.encoder)
     classifier = open_classifier(options.classifier, contract, encoder)
     ClassifierJudge(classifier, SharedMaps(encoder, contract))  # what an actor would refuse is refused here
-    name = classifier.facts.weights_sha256
+    name = classifier.facts.name
     replaced = require_replaceable(name, known)
     with _opened(options, contract, console) as store:
         found = _rejudge(store, classifier, encoder)

@@ -48,6 +48,8 @@ def label(argv: list[str]) -> int:
             hz = experience.contract.control_hz
             new = label_from_keys(book, outcomes, hz, options.keys, author, now_ns, again=options.again)
             print(f"{new} of {len(outcomes)} episodes were labelled by how they ended")
+            if unsaid := sum(each.by_classifier for each in outcomes):
+                print(f"{unsaid} were ended by a classifier or by time, without a key: label those with --page")
         else:
             book.add([_span(options, experience)], EDIT, author, now_ns)
         _tell_labels(book.labels(), book)

@@ -55,7 +55,7 @@ def _judge(settings: Settings) -> str:
         return settings.task.judge
     from reward_classifier.artefact import read_facts  # torch costs seconds
 
-    return read_facts(settings.classifier_folder).weights_sha256
+    return read_facts(settings.classifier_folder).name
 
 
 def _refused(error: grpc.RpcError, address: str, deadline_s: float) -> Finding:

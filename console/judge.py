@@ -32,15 +32,15 @@ def open_paying_classifier(settings: Settings, encoder: Encoder, console: Consol
 
 
 def judge_name(settings: Settings, classifier: SuccessClassifier | None) -> str:
-    """What the learner is told of who pays: the judge, or the hash of the classifier's weights."""
-    return settings.task.judge if classifier is None else classifier.facts.weights_sha256
+    """What the learner is told of who pays: the judge, or the classifier's name."""
+    return settings.task.judge if classifier is None else classifier.facts.name
 
 
 def describe(facts: ClassifierFacts) -> str:
     """A classifier in one line, with the figures that it had on episodes that its networks had not seen."""
     rule, found = facts.rule, facts.figures.episodes
     return (
-        f"the classifier {facts.weights_sha256[:DIGITS]} ({rule.k} of {rule.n} frames at probability "
+        f"the classifier {facts.name[:DIGITS]} ({rule.k} of {rule.n} frames at probability "
         f"{rule.threshold:.2f} or more, and its gate): of {found.episodes} episodes that it had not seen it paid "
         f"{found.false_positives} falsely (95 % interval {found.false_positive_low:.1%} to "
         f"{found.false_positive_high:.1%}), and found {found.found} of {found.successes} successes"

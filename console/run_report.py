@@ -122,7 +122,7 @@ def _rewards(judge: PayingJudge | None, settings: Settings) -> str:
         from reward_classifier.artefact import FACTS_FILE, read_facts
 
         folder = settings.classifier_folder
-        if (folder / FACTS_FILE).is_file() and (facts := read_facts(folder)).weights_sha256 == judge.name:
+        if (folder / FACTS_FILE).is_file() and (facts := read_facts(folder)).name == judge.name:
             return describe(facts)
     return told(judge.name)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract, Frozen
 from policy.errors import InvalidExperience
-from policy.experience import Step
+from policy.experience import Reason, Step
 from policy.step_schema import StoreDamaged, StoreError, connect_to_look, require_ours, store_error, stored_contract
 from policy.step_table import read_episode
 from policy.wire import unpack_step
@@ -42,6 +42,7 @@ class EpisodeOutcome:
 
     session: all of it, 32 digits; success: it ended with a reward
     demo_steps, human_steps: of its steps those of a demonstration, and interventions
+    by_classifier: a classifier judged it, and no key said otherwise, so that its end is nobody's word
     """
 
     id: int
@@ -51,6 +52,7 @@ class EpisodeOutcome:
     success: bool
     demo_steps: int = 0
     human_steps: int = 0
+    by_classifier: bool = False
 
 
 class ExperienceFile:
@@ -96,7 +98,7 @@ class ExperienceFile:
 
     def outcomes(self, selection: EpisodeSelection) -> list[EpisodeOutcome]:
         """What the episodes that are meant have come to, in the order in which they began."""
-        wanted = set(self.find(selection).ids)
+        wanted, judged = set(self.find(selection).ids), self._last_reasons()
         return [
             EpisodeOutcome(
                 id=row["id"],
@@ -106,6 +108,7 @@ class ExperienceFile:
                 success=bool(row["terminated"] and row["reward"] > 0),
                 demo_steps=row["demo_steps"],
                 human_steps=row["human_steps"],
+                by_classifier=_by_classifier(row, judged.get(row["id"])),
             )
             for row in self._rows(selection)
             if row["id"] in wanted
@@ -133,6 +136,17 @@ class ExperienceFile:
         """Close the file."""
         self._connection.close()
 
+    def _last_reasons(self) -> dict[int, int]:
+        """Of each episode that a classifier has judged, its reason at the last step; layout 2 knows of none."""
+        columns = {row["name"] for row in self._connection.execute("PRAGMA table_info(steps)")}
+        if "judged_reason" not in columns:
+            return {}
+        rows = self._connection.execute(
+            "SELECT s.episode_id, s.judged_reason FROM steps s JOIN episodes e ON e.id = s.episode_id "
+            "WHERE s.step = e.steps - 1 AND s.judged_reason IS NOT NULL"
+        )
+        return {row["episode_id"]: row["judged_reason"] for row in rows}
+
     def _rows(self, selection: EpisodeSelection) -> list[sqlite3.Row]:
         if selection.episodes and not selection.session:
             raise StoreError(f"episodes {list(selection.episodes)}: every session counts its own; give the session too")
@@ -152,3 +166,12 @@ class ExperienceFile:
         if missing:
             raise StoreError(f"{self._path}: session {selection.session[:8]} has no episodes {sorted(missing)}")
         return [row for row in rows if not selection.episodes or row["episode"] in selection.episodes]
+
+
+def _by_classifier(row: sqlite3.Row, reason: int | None) -> bool:
+    """Whether an episode ended as a classifier had it. reason: the classifier's, at the last step; None: it had none"""
+    if reason is None:
+        return False
+    paid = row["reward"] > 0
+    # A key says success where the classifier does not, or failure; no classifier ends an episode without paying.
+    return bool(paid and reason == Reason.SUCCESS) if row["terminated"] else True

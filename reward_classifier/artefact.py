@@ -8,6 +8,7 @@ classifiers/lift-1/
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,17 @@ class ClassifierFacts(Frozen):
     updates: int
     train_s: float
     figures: Figures = Field(description="On episodes that the networks of the cross-validation had not seen.")
+
+    @property
+    def name(self) -> str:
+        """On the wire and in the store: a hash of all that decides, so that another threshold is another judge."""
+        decides = {
+            "contract": self.spec.contract_hash,
+            "weights": self.weights_sha256,
+            "temperature": self.temperature,
+            "rule": self.rule.model_dump(mode="json"),
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

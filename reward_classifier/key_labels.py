@@ -35,10 +35,12 @@ def label_from_keys(
 ) -> int:
     """Label all episodes of which nothing was said yet, in one act; returns how many.
 
+    Those that only a classifier has ended are left out: it would learn from its own opinion.
     again: also those that have labels, whoever gave them
     """
     known = book.labels()
-    new = [each for each in outcomes if again or EpisodeKey(each.session, each.episode) not in known]
+    said = [each for each in outcomes if not each.by_classifier]
+    new = [each for each in said if again or EpisodeKey(each.session, each.episode) not in known]
     spans = [span for outcome in new for span in key_spans(outcome, control_hz, settings)]
     if spans:
         book.add(spans, KEY, author, wall_ns)

@@ -128,7 +128,7 @@ class Live:
             link_settings = LinkSettings(address=f"127.0.0.1:{server.start()}")
             stack.callback(server.stop, 0.5)
             spool = stack.enter_context(Spool(self.folder / "spool.sqlite", SIM, link_settings))
-            name = self._classifier.facts.weights_sha256
+            name = self._classifier.facts.name
             link = stack.enter_context(LearnerLink(link_settings, SIM, spool, name))
             link.open()
             cameras = CameraWatch(self.folder / "never-made", SIM, DriftSettings())
@@ -167,7 +167,7 @@ def test_it_pays_in_a_run_of_actor_learner_and_store_and_its_opinions_are_kept(l
     with StoreReader(live.folder / "experience.sqlite") as store:
         judge = store.judge()
         assert judge is not None
-        assert judge.name == live._classifier.facts.weights_sha256
+        assert judge.name == live._classifier.facts.name
         export_store(store, live.folder / "copy.sqlite", choose_episodes(store))
     with StoreReader(live.folder / "copy.sqlite") as copy:
         assert [step.judgement for _, step in copy.read_after(0, 10_000)] == [step.judgement for step in steps]

@@ -154,7 +154,7 @@ class TestAccept:
         with StoreReader(path) as store:
             judge = store.judge()
             assert judge is not None
-            assert (judge.name, judge.replaced) == (classifier.facts.weights_sha256, BEFORE)
+            assert (judge.name, judge.replaced) == (classifier.facts.name, BEFORE)
         assert nudge("accept", folder, "--store", path, "--yes", *RANDOM) == 1
         assert "pays in this run already" in " ".join(capsys.readouterr().err.split())
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reward_classifier.artefact import read_facts
 from waiting import eventually
 
 # Small, but nothing is left out: demonstrations, training, takeovers, evaluation, report.
@@ -97,9 +98,9 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert (report["trials"], report["env_steps"], report["demo_episodes"]) == (18, 700, 6)
     assert report["missing"] == []
     # The classifier alone has paid, and is told with its figures; the simulator's truth has judged the trials.
-    facts = json.loads((run / "classifier" / "classifier.json").read_text())
-    assert report["judge"] == facts["weights_sha256"]
-    assert f"of {facts['figures']['episodes']['episodes']} episodes that it had not seen it paid" in report["rewards"]
+    facts = read_facts(run / "classifier")
+    assert report["judge"] == facts.name
+    assert f"of {facts.figures.episodes.episodes} episodes that it had not seen it paid" in report["rewards"]
     assert report["rewards"] in (run / "report.html").read_text()
     assert "by the classifier, p " in text_of(run / "actor.log")
     assert json.loads((run / "evaluation.json").read_text())["label"] == "simulator"

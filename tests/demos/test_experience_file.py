@@ -11,7 +11,7 @@ import pytest
 
 from demos.experience_file import new_experience
 from policy.errors import InvalidExperience
-from policy.experience import Source, Step
+from policy.experience import Judgement, Reason, Source, Step
 from policy.experience_file import EpisodeSelection, ExperienceFile
 from policy.fakes import fake_contract, fake_episode
 from policy.step_schema import StoreError
@@ -60,6 +60,28 @@ class TestSelection:
         with closing(ExperienceFile(path)) as file:
             found = [file.episode(each)[0].id for each in file.choose(selection).ids]
         assert [(each.session, each.episode) for each in found] == expected
+
+    def test_tells_a_classifiers_ends_from_those_that_a_key_made(self, tmp_path: Path) -> None:
+        unlikely, success = Judgement(0.1, Reason.UNLIKELY), Judgement(0.9, Reason.SUCCESS)
+        ends = [
+            (1.0, True, None, False),  # nobody but the operator, or the simulator, judged
+            (1.0, True, success, True),
+            (0.0, False, unlikely, True),  # it ran out of time
+            (1.0, True, unlikely, False),  # a key, against the classifier
+            (0.0, True, success, False),
+            (0.0, True, unlikely, False),
+        ]
+        path = tmp_path / "judged.sqlite"
+        with new_experience(path, CONTRACT) as new:
+            for number, (reward, terminated, judgement, _) in enumerate(ends):
+                steps = [replace(step, judgement=judgement and unlikely) for step in episode(A, number)]
+                steps[-1] = replace(
+                    steps[-1], reward=reward, terminated=terminated, truncated=not terminated, judgement=judgement
+                )
+                new.append(steps, CONTRACT)
+        with closing(ExperienceFile(path)) as file:
+            found = [outcome.by_classifier for outcome in file.outcomes(EpisodeSelection())]
+        assert found == [by_classifier for *_, by_classifier in ends]
 
     def test_counts_what_it_leaves_out_and_why(self, path: Path) -> None:
         with closing(ExperienceFile(path)) as file:

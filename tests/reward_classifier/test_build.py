@@ -148,6 +148,9 @@ class TestTraining:
         quick = SETTINGS.model_copy(update={"fit": SETTINGS.fit.model_copy(update={"curve_shares": ()})})
         again = train_classifier(experience, table, 1, ENCODER, quick, folder / "features")
         assert again.facts.weights_sha256 == classifier.facts.weights_sha256
+        assert again.facts.name == classifier.facts.name
+        stricter = again.facts.rule.model_copy(update={"minimum_step": again.facts.rule.minimum_step + 1})
+        assert again.facts.model_copy(update={"rule": stricter}).name != classifier.facts.name
         assert again.facts.rule == classifier.facts.rule
 
     def test_an_episode_that_it_learned_from_may_not_judge_it_whatever_it_is_called(

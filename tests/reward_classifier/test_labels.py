@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -200,6 +201,12 @@ class TestFromKeys:
         settings = KeyLabelSettings(positive_frames=5, negative_before_s=0.0)
         spans = key_spans(outcome(steps=10), 10.0, settings)
         assert [(span.first, span.last, span.label) for span in spans] == [(6, 10, POSITIVE), (0, 5, NEGATIVE)]
+
+    def test_what_a_classifier_ended_teaches_none(self, path: Path) -> None:
+        paid = replace(outcome(A.episode), by_classifier=True)
+        with closing(LabelBook(path)) as book:
+            assert label_from_keys(book, [paid], 10.0, self.SETTINGS, "anna", 1, again=True) == 0
+            assert book.labels() == {}
 
     def test_what_a_person_said_is_left_alone_unless_asked_for(self, path: Path) -> None:
         outcomes = [outcome(index, steps=4, success=False) for index in (A.episode, B.episode)]
