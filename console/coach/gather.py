@@ -16,6 +16,7 @@ from console.coach.evidence import (
     CameraDrift,
     CheckpointResult,
     EpisodeEvidence,
+    JudgeAgreement,
     Place,
     RunEvidence,
     TakeoverEvidence,
@@ -28,6 +29,7 @@ from console.settings import Settings
 from learner.checkpoint_folder import CHECKPOINTS, list_checkpoints, updates_of
 from learner.evaluations import read_evaluations
 from learner.health import entropy_floor
+from learner.judged import read_judged
 from learner.store_reader import EpisodeRecord, StoreReader
 from learner.takeovers import takeovers
 from policy.experience import Source
@@ -84,6 +86,7 @@ def gather_evidence(settings: Settings, *, cameras: bool = True) -> RunEvidence:
                 "takeovers": _takeovers(store, records),
                 "weights": _weights(store),
                 "cameras": _cameras(store, settings) if cameras else None,
+                "judge": _agreement(store),
             }
         )
 
@@ -121,6 +124,19 @@ def _takeovers(store: StoreReader, records: list[EpisodeRecord]) -> tuple[Takeov
         )
         for takeover in takeovers(store)
         if (takeover.session, takeover.episode) in index  # it began after the episodes were read
+    )
+
+
+def _agreement(store: StoreReader) -> JudgeAgreement | None:
+    """The operator's keys against the classifier that pays now; None where no classifier was ever asked."""
+    asked = [each for each in read_judged(store) if each.complete and each.asked_last and not each.rejected]
+    if not asked:
+        return None
+    said = [each for each in asked if each.word is not None]
+    return JudgeAgreement(
+        episodes=len(said),
+        false_alarms=sum(each.paid_at is not None and not each.word for each in said),
+        misses=sum(each.paid_at is None and bool(each.word) for each in said),
     )
 
 

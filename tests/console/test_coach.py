@@ -13,6 +13,7 @@ from rich.console import Console
 
 from actor.camera_watch import EVERY_STEPS
 from console.coach.advice import Coaching, Curve, Histogram
+from console.coach.evidence import JudgeAgreement
 from console.coach.gather import gather_evidence
 from console.coach.main import curve_line, histogram_lines, tell
 from console.coach.rules import advise
@@ -22,7 +23,7 @@ from console.settings import Settings
 from demonstrations import CAMERA, contract, sound_set
 from learner.checkpoint_folder import checkpoint_name
 from learner.store import ExperienceStore
-from policy.experience import Observation, Source, Step, StepId
+from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
 from policy.wire import pack_step
 from robot.cameras.reference import Reference
 
@@ -115,6 +116,23 @@ class TestGathering:
         cameras = gather_evidence(settings_of(runs)).cameras
         assert cameras
         assert f"camera '{CAMERA}': brightness" in cameras[0].what
+
+    def test_the_operators_keys_against_the_classifier_that_pays(self, runs: Path, tmp_path: Path) -> None:
+        assert gather_evidence(settings_of(runs), cameras=False).judge is None  # nobody asked a classifier
+        unlikely, success = Judgement(0.1, Reason.UNLIKELY), Judgement(0.9, Reason.SUCCESS)
+        # Paid; missed, says the key; paid for nothing, says the key; out of time, and nobody says anything.
+        ends = [(1.0, True, success), (1.0, True, unlikely), (0.0, True, success), (0.0, False, unlikely)]
+        settings = settings_of(tmp_path)
+        settings.folder.mkdir()
+        with ExperienceStore(settings.folder / "experience.sqlite", CONTRACT) as store:
+            for index, (reward, terminated, judgement) in enumerate(ends):
+                steps = practised(sound_set(CONTRACT)[0], index, range(0), success=True)
+                last = replace(
+                    steps[-1], reward=reward, terminated=terminated, truncated=not terminated, judgement=judgement
+                )
+                store.append([pack_step(step) for step in [*steps[:-1], last]])
+        judge = gather_evidence(settings, cameras=False).judge
+        assert judge == JudgeAgreement(episodes=2, false_alarms=1, misses=1)
 
     def test_of_a_run_that_has_not_begun_little_is_known(self, tmp_path: Path) -> None:
         evidence = gather_evidence(settings_of(tmp_path))
