@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from learner.judges import PayingJudge, newest_judge
+from learner.rejudged import episodes_as_judged
 from learner.store_reader import EpisodeRecord, StoreReader, episode_record
 from policy.experience import Source
 
 _NEWEST = "SELECT s.*, e.episode FROM steps s JOIN episodes e ON e.id = s.episode_id ORDER BY s.seq DESC LIMIT 1"
-_PROBABILITY = "judged_probability"  # a column that stores have where a classifier judges
+_PROBABILITY = "judged_probability"  # a column that stores of layout 2 have not
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class NewestStep:
 class StoreWatch:
     """What a store holds by now. One thread at a time.
 
-    episodes: by the number of their row, which ascends in the order in which they began; another mapping at each change
+    episodes: by the number of their row, which ascends in the order in which they began, with reward and end as the
+        newest judge has them; another mapping at each change
     newest: None before the first step
     finished: grows whenever an episode has ended, or some were removed: what is reckoned over episodes is old then
     """
@@ -41,6 +44,7 @@ class StoreWatch:
     def __init__(self, store: StoreReader) -> None:
         self._store = store
         self._unfinished: set[int] = set()
+        self._judge: PayingJudge | None = None
         self.episodes: dict[int, EpisodeRecord] = {}
         self.newest: NewestStep | None = None
         self.finished = 0
@@ -51,17 +55,19 @@ class StoreWatch:
             row = connection.execute(_NEWEST).fetchone()
             newest = None if row is None else _newest(row)
             (count,) = connection.execute("SELECT COUNT(*) FROM episodes").fetchone()
-            if newest == self.newest and count == len(self.episodes):
+            judge, table = newest_judge(connection), episodes_as_judged(connection)
+            if newest == self.newest and count == len(self.episodes) and judge == self._judge:
                 return
-            self.newest = newest
+            accepted = self._judge is not None and judge != self._judge
+            self.newest, self._judge = newest, judge
             last = next(reversed(self.episodes), 0)
             wanted = ", ".join(map(str, sorted(self._unfinished)))
             self._take(
-                connection.execute(f"SELECT * FROM episodes WHERE id > ? OR id IN ({wanted}) ORDER BY id", (last,))
+                connection.execute(f"SELECT * FROM {table} WHERE id > ? OR id IN ({wanted}) ORDER BY id", (last,))
             )
-            if count != len(self.episodes):  # somebody has pruned it
+            if accepted or count != len(self.episodes):  # another judge has them otherwise, or somebody has pruned it
                 self.episodes, self._unfinished = {}, set()
-                self._take(connection.execute("SELECT * FROM episodes ORDER BY id"))
+                self._take(connection.execute(f"SELECT * FROM {table} ORDER BY id"))
 
     def frame(self, cursor: int, camera: str, *, final: bool = False) -> bytes | None:
         """What a camera saw at a step, as PNG, as it came; None where there is none.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from learner.acceptance import Rejudged
+from learner.judged import read_judged
 from learner.store import ExperienceStore, StoreReader
 from learner.store_prune import prune_store
 from learner.store_selection import choose_episodes
 from learner.store_watch import StoreWatch
-from policy.experience import Source
+from policy.experience import Judgement, Reason, Source
 from policy.fakes import fake_contract, fake_episode
 from policy.wire import encode_png, pack_step
 
@@ -68,6 +71,23 @@ class TestAStoreThatGrows:
         assert watch.frame(3, "camera0", final=True) == encode_png(last.final.frames["camera0"])
         assert watch.frame(4, "camera0") is None
         assert watch.frame(3, "none") is None
+
+
+def test_after_another_classifier_was_accepted_episodes_end_as_that_one_has_them(tmp_path: Path) -> None:
+    paid = [replace(step, judgement=Judgement(0.9, Reason.UNLIKELY)) for step in EPISODES[0]]
+    paid[-1] = replace(paid[-1], judgement=Judgement(0.9, Reason.SUCCESS))
+    doubts = [Judgement(0.1, Reason.UNLIKELY)] * len(paid)
+    with ExperienceStore(tmp_path / "experience.sqlite", CONTRACT) as store, StoreReader(store.path) as reader:
+        store.keep_to_judge("a" * 64)
+        store.append([pack_step(step) for step in paid])
+        watch = StoreWatch(reader)
+        watch.look()
+        finished = watch.finished
+        assert [record.success for record in watch.episodes.values()] == [True]
+        store.accept_judge("b" * 64, [Rejudged(each, doubts) for each in read_judged(store)])
+        watch.look()
+        assert [record.success for record in watch.episodes.values()] == [False]
+        assert watch.finished > finished
 
 
 def test_a_store_that_was_pruned_is_read_anew(tmp_path: Path) -> None:
