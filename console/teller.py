@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 
 from actor.episode import EpisodeOutcome
+from policy.experience import Reason
 from robot.cameras.drift import Finding, Severity
 from robot.errors import ArmFault
 from teleop.takeover import Control, Verdict
@@ -101,4 +102,7 @@ def _who_said_so(outcome: EpisodeOutcome) -> str:
         return ""
     by_key = outcome.verdict in (Verdict.SUCCESS, Verdict.FAILURE)
     by = " by your key" if by_key else " by the classifier" if outcome.success else ""
-    return f"{by}, p {outcome.opinion.judgement.probability:.2f},"
+    # A picture that looks like success and is not paid for raises the question why.
+    doubted = not (outcome.success or by_key) and outcome.opinion.judgement.reason is not Reason.UNLIKELY
+    why = f" ({outcome.opinion.told})" if doubted else ""
+    return f"{by}, p {outcome.opinion.judgement.probability:.2f}{why},"

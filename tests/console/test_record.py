@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from classifiers import HELD_UP, made_classifier
 from console.errors import ConsoleError
 from console.presets import load_preset
 from console.record import record, recording_path
 from console.settings import Settings
 from demos.demo_set import list_demo_sets, open_demo_set
 from demos.errors import DemosRefused
+from policy.encoder import load_encoder
 from policy.experience_file import EpisodeSelection, ExperienceFile
+from reward_classifier.artefact import save_classifier
+from reward_classifier.errors import ArtefactError
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +89,22 @@ def test_a_person_needs_a_world_that_waits(tmp_path: Path) -> None:
     person = made.model_copy(update={"teleop": made.teleop.model_copy(update={"device": "keyboard"})})
     with pytest.raises(ConsoleError, match=r"set loop\.pace to realtime"):
         recorded(person)
+
+
+def test_a_classifier_judges_demonstrations_too_and_each_step_keeps_what_it_thought(tmp_path: Path) -> None:
+    quick = settings(tmp_path, demos=1)
+    learner = quick.learner.model_copy(
+        update={"encoder": quick.learner.encoder.model_copy(update={"source": "random:0"})}
+    )
+    judged = {"task": quick.task.model_copy(update={"judge": "classifier"}), "learner": learner, "runs": tmp_path}
+    paid = quick.model_copy(update=judged)
+    with pytest.raises(ArtefactError, match=r"task\.judge: got classifier, and there is none in .*demo/classifier"):
+        recorded(paid)
+    save_classifier(made_classifier(paid.contract, load_encoder(learner.encoder), HELD_UP), paid.classifier_folder)
+    told = recorded(paid)
+    assert "rewards are paid by the classifier " in told
+    assert "demonstration 0: success by the classifier, p 0.98, in " in told
+    (made,) = list_demo_sets(tmp_path)
+    with closing(ExperienceFile(made.experience)) as experience:
+        steps = experience.episode(experience.choose(EpisodeSelection()).ids[0])
+    assert [step.judgement.pays for step in steps if step.judgement] == [False] * (len(steps) - 1) + [True]

@@ -42,15 +42,18 @@ def test_an_episode_is_one_line_with_who_helped_and_what_cut_it() -> None:
 def test_what_the_classifier_thinks_is_part_of_the_line_and_a_difference_a_line_of_its_own() -> None:
     sure = Opinion(Judgement(0.971, Reason.SUCCESS), "3 of the last 3 frames look like success")
     doubtful = Opinion(Judgement(0.12, Reason.UNLIKELY), "probability 0.12 below 0.80")
+    low = Opinion(Judgement(0.99, Reason.GATE), "tool.z 0.061, expected at least 0.083 m")
     teller, output = told(person=False)
     teller.episode_ended(outcome(opinion=sure))
     teller.episode_ended(outcome(success=False, opinion=doubtful))
+    teller.episode_ended(outcome(success=False, opinion=low))
     teller.episode_ended(outcome(opinion=doubtful, verdict=Verdict.SUCCESS))
     teller.episode_ended(outcome(success=False, opinion=sure, verdict=Verdict.FAILURE))
     teller.episode_ended(outcome(opinion=sure, verdict=Verdict.SUCCESS))
     assert [line.strip() for line in output.getvalue().splitlines()] == [
         "120  episode 3: success by the classifier, p 0.97, in 40 steps",
         "120  episode 3: no success, p 0.12, in 40 steps",
+        "120  episode 3: no success, p 0.99 (tool.z 0.061, expected at least 0.083 m), in 40 steps",
         "120  episode 3: success by your key, p 0.12, in 40 steps",
         "your key and the classifier disagree: it would not pay: probability 0.12 below 0.80",
         "120  episode 3: no success by your key, p 0.97, in 40 steps",

@@ -12,6 +12,7 @@ from lerobot.robots.so_follower import SO101Follower, SO101FollowerConfig
 
 import waiting
 from policy.contract import Camera, Crop
+from policy.errors import ContractMismatch
 from robot.arm import JOINT_NAMES
 from robot.cameras.settings import CameraSettings, NetworkSettings
 from robot.contract import real_contract
@@ -160,6 +161,10 @@ class TestEnvironment:
         blind = arm_settings.so101.model_copy(update={"witness": None})
         with pytest.raises(ArmError, match=r"task\.judge: got simulator, but nobody sees the cube"):
             make_env(sim_contract(), arm_settings.model_copy(update={"so101": blind}), TaskSettings(), seed=0)
+        # A classifier needs no witness: what does not fit now is the contract, which tells where the cube is.
+        judged = TaskSettings(judge="classifier")
+        with pytest.raises(ContractMismatch, match="the real arm"):
+            make_env(sim_contract(), arm_settings.model_copy(update={"so101": blind}), judged, seed=0)
 
     @pytest.mark.slow
     def test_it_resets_and_steps_the_virtual_arm_and_sees_its_cube(
