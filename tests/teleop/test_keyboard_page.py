@@ -244,6 +244,8 @@ class TestInABrowser:
             desk.moves(STILL)
         finally:
             browser.signal(signal.SIGCONT)
+        # If the process has given the browser up meanwhile, its page must find that out before a key counts again.
+        eventually(lambda: shown(focused)[1] == "the policy drives", "the page is connected")
         assert desk.events(focused) == []
         assert desk.action == STILL
         focused.key_up("ArrowUp")
