@@ -65,6 +65,14 @@ class StepSource(Protocol):
         ...
 
 
+class GrowingSteps(StepSource, Protocol):
+    """A source to which steps come while it is read."""
+
+    def cursors_after(self, cursor: int, limit: int) -> Sequence[int]:
+        """The cursors alone of what `read_after` would give."""
+        ...
+
+
 class Ingest:
     """Reads and encodes whatever the store has beyond `cursor`, until `stop`. `run` is the body of a thread.
 
@@ -74,7 +82,7 @@ class Ingest:
     encoded: what the store has, in its order; the later views of a step some time after the step
     """
 
-    def __init__(self, store: StepSource, encoder: StepEncoder, cursor: int, views_cursor: int) -> None:
+    def __init__(self, store: GrowingSteps, encoder: StepEncoder, cursor: int, views_cursor: int) -> None:
         self.encoded: queue.Queue[EncodedStep | LaterViews] = queue.Queue(QUEUE_STEPS)
         self.env_steps = store.counts().env_steps
         self._store = store
@@ -93,10 +101,10 @@ class Ingest:
         ):
             while not stop.is_set():
                 self.env_steps = self._store.counts().env_steps
-                page = self._store.read_after(self._cursor, LIVE_PAGE)
+                page = self._store.cursors_after(self._cursor, LIVE_PAGE)
                 if page:
-                    self._cursor = page[-1][0]
-                    ahead.append(pool.submit(self._encoder.encode_first, page))
+                    ahead.append(pool.submit(self._first, self._cursor, len(page)))
+                    self._cursor = page[-1]
                 while len(ahead) > (workers if page else 0) and not stop.is_set():
                     self._put(ahead.popleft().result(), stop)
                 if not page:
@@ -109,10 +117,17 @@ class Ingest:
     def _go_on_with_views(self, later: deque[Future[list[LaterViews]]], enough: int, spare: ThreadPoolExecutor) -> None:
         """Have the views of the next steps encoded, unless enough wait for that."""
         while self._encoder.views_later and len(later) < enough and self._views_cursor < self._cursor:
-            page = self._store.read_after(self._views_cursor, LIVE_PAGE)
-            page = [(cursor, step) for cursor, step in page if cursor <= self._cursor]  # no step that came just now
-            self._views_cursor = page[-1][0]
-            later.append(spare.submit(self._encoder.encode_later, page))
+            page = self._store.cursors_after(self._views_cursor, LIVE_PAGE)
+            page = [cursor for cursor in page if cursor <= self._cursor]  # no step that came just now
+            later.append(spare.submit(self._later, self._views_cursor, len(page)))
+            self._views_cursor = page[-1]
+
+    def _first(self, after: int, count: int) -> list[EncodedStep]:
+        """In a worker, which decodes the pictures, too."""
+        return self._encoder.encode_first(self._store.read_after(after, count))
+
+    def _later(self, after: int, count: int) -> list[LaterViews]:
+        return self._encoder.encode_later(self._store.read_after(after, count))
 
     def _put(self, encoded: Sequence[EncodedStep | LaterViews], stop: threading.Event) -> None:
         for each in encoded:

@@ -121,6 +121,11 @@ class StoreReader:
             changes = Changes(connection, messages)
         return [(seq, changes.of(seq, self._unpack(message))) for seq, message in messages]
 
+    def cursors_after(self, cursor: int, limit: int) -> list[int]:
+        """The cursors of up to `limit` steps that arrived after `cursor`, in that order."""
+        rows = self._read("SELECT seq FROM steps WHERE seq > ? ORDER BY seq LIMIT ?", (cursor, limit))
+        return [row["seq"] for row in rows]
+
     def recorded_episode(self, episode_id: int) -> list[Step]:
         """The steps of an episode as they were stored, whoever judged them later. episode_id: its row"""
         with self.reading() as connection:
@@ -213,7 +218,7 @@ class StoreReader:
 
     def _unpack(self, message: pb.Step) -> Step:
         try:
-            return unpack_step(message, self.contract)
+            return unpack_step(message, self.contract, stored=True)
         except InvalidExperience as error:  # it was checked before it was stored
             raise StoreDamaged(
                 f"{self.path}: episode {message.id.episode}, step {message.id.step} of session "

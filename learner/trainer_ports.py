@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from learner.ingest import StepSource
+from learner.ingest import GrowingSteps
 from learner.open_replay import KnownSteps
 
 
-class TrainingStore(StepSource, KnownSteps, Protocol):
+class TrainingStore(GrowingSteps, KnownSteps, Protocol):
     """What the trainer asks of `learner.store.ExperienceStore`, from any thread."""
 
 

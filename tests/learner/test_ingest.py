@@ -63,6 +63,9 @@ class Recorded:
     def read_after(self, cursor: int, limit: int) -> list[tuple[int, Step]]:
         return [(cursor + i + 1, step) for i, step in enumerate(self.steps[cursor : cursor + limit])]
 
+    def cursors_after(self, cursor: int, limit: int) -> list[int]:
+        return [each for each, _ in self.read_after(cursor, limit)]
+
     def demo_cursors(self) -> list[int]:
         return [cursor for cursor, step in enumerate(self.steps, start=1) if step.source is Source.DEMO]
 

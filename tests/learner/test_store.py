@@ -93,6 +93,8 @@ def test_a_reader_goes_on_where_its_cursor_stands(store: ExperienceStore) -> Non
     rest = store.read_after(first[-1][0], 10)
     assert [each.id.step for _, each in first + rest] == [0, 1, 2, 3, 4]
     assert store.read_after(rest[-1][0], 10) == []
+    assert store.cursors_after(0, 2) == [cursor for cursor, _ in first]
+    assert store.cursors_after(first[-1][0], 10) == [cursor for cursor, _ in rest]
 
 
 def test_frames_are_kept_as_the_bytes_that_came(store: ExperienceStore) -> None:

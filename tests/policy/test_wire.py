@@ -237,6 +237,20 @@ def test_a_flipped_bit_inside_a_png_is_noticed() -> None:
         decode_png(bytes(png), SIZE, "wrist")
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_stored_png_is_read_as_it_was_or_its_damage_is_noticed(data: st.DataObject) -> None:
+    frame = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    png = bytearray(encode_png(frame))
+    np.testing.assert_array_equal(decode_png(bytes(png), SIZE, "wrist", stored=True), frame)
+    png[data.draw(st.integers(0, len(png) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        seen = decode_png(bytes(png), SIZE, "wrist", stored=True)
+    except InvalidExperience:
+        return
+    np.testing.assert_array_equal(seen, frame)  # a bit that no pixel depends on
+
+
 def test_the_largest_frame_that_opencv_makes_stays_within_the_limit() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (480, 480, 3), dtype=np.uint8)
     check_png(encode_png(noise), 480, "wrist")
