@@ -35,7 +35,7 @@ VERBS: dict[str, Verb] = {
     "tell": Verb("tell an actor or the learner something: pause, success, stop, checkpoint", "console.tell"),
     "record": Verb("record demonstrations without a learner, check them, make a demo set", "console.record"),
     "demos": Verb("list demo sets, show one, check demonstrations, make a set of them", "console.demos"),
-    "eval": Verb("evaluate a policy on the grid, without operator", "console.evaluate"),
+    "eval": Verb("evaluate a policy on the grid, where nobody helps it", "console.evaluate"),
     "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
     "compare": Verb("two runs or checkpoints side by side: is one of them better, and by how much?", "console.compare"),
     "coach": Verb("what a run says of how it is taught: what to do otherwise, and why", "console.coach.main"),
@@ -49,7 +49,9 @@ VERBS: dict[str, Verb] = {
     "workspace": Verb(
         "the box that the demonstrations of a run ask for, beside the configured one", "console.workspace"
     ),
-    "classifier": Verb("label frames, train a reward classifier, say how good it is", "console.classifier"),
+    "classifier": Verb(
+        "label frames, train a reward classifier, watch it judge, let another one follow", "console.classifier"
+    ),
     "store": Verb("look into an experience store, check it, copy it, prune it", "console.store"),
     "export": Verb("write experience as a dataset of LeRobot's, and upload it", "console.exchange", "export"),
     "import": Verb("make experience of a dataset of LeRobot's, ours or an SO-101's", "console.exchange", "import_"),
