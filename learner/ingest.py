@@ -29,7 +29,7 @@ from policy.settings import FeatureSettings
 
 POLL_S = 0.02  # wait between two looks into a store that has nothing new
 PAGE = 32  # frames encoded at once to fit the reduction
-LIVE_PAGE = 8  # steps that are read and encoded at once; few, so that `env_steps` is never old
+LIVE_PAGE = 16  # steps that are read and encoded at once; few, so that `env_steps` is never old
 MOST_WORKERS = 8  # threads that encode
 QUEUE_STEPS = 256  # encoded steps that may wait for the trainer; at most 16 KB each with the fast preset
 NICER = 10  # of the threads that encode later views: about a tenth of a core that somebody else wants as well
