@@ -160,7 +160,9 @@ class CommandMachine(RuleBasedStateMachine):
         else:
             self.actor.tick()
         heeded = [order for order in self.taken if order.request_id not in self.refused]
-        assert [VERBS[event] for event in self.actor.pressed] == [order.verb for order in heeded]
+        # Whether a pause has ended is seen after the press: pressed again in the same tick, it has not, and that is refused.
+        pressed = [order for order in self.taken if order in heeded or order.verb is Verb.RESUME]
+        assert [VERBS[event] for event in self.actor.pressed] == [order.verb for order in pressed]
         for order in heeded:
             self.check(order, running)
 
@@ -170,7 +172,7 @@ class CommandMachine(RuleBasedStateMachine):
         age_s = self.true_s - self.asked_s[order.request_id]
         if order.verb is Verb.PAUSE:  # as good as done when it arrives
             age_s = self.arrived_s[order.request_id]
-        assert age_s <= MAX_AGE_S, "done late"
+        assert age_s <= MAX_AGE_S + 1e-6, "done late"  # sums of tenths are not exact
         if order.verb.judges:
             assert running is not None
             assert order.episode in (None, running), "done in another episode"
