@@ -160,7 +160,7 @@ class CommandMachine(RuleBasedStateMachine):
         else:
             self.actor.tick()
         heeded = [order for order in self.taken if order.request_id not in self.refused]
-        # Whether a pause has ended is seen after the press: pressed again in the same tick, it has not, and that is refused.
+        # Whether a pause has ended is seen after the press: pressed again in the same tick, it has not.
         pressed = [order for order in self.taken if order in heeded or order.verb is Verb.RESUME]
         assert [VERBS[event] for event in self.actor.pressed] == [order.verb for order in pressed]
         for order in heeded:
