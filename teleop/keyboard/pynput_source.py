@@ -11,6 +11,7 @@ from typing import Any, Self
 from teleop.errors import TeleopError
 
 LOOK_EVERY_S = 1.0  # whether the listener lives
+END_S = 5.0  # for the thread of a listener that has lost its X server
 
 
 def hears_another(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
@@ -55,8 +56,7 @@ class PynputSource:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        if self._listener.is_alive():  # one that has lost its X server would raise
-            self._listener.stop()
+        _stop(self._listener)
 
     def _keep_listening(self) -> None:
         lost = False
@@ -71,6 +71,18 @@ class PynputSource:
                 lost = True  # `alive` tells so
             else:
                 lost = False
+
+
+def _stop(listener: Any) -> None:
+    """Stop a listener. One whose X server goes meanwhile raises whatever Xlib meets, and has ended all the same."""
+    if not listener.is_alive():
+        return
+    try:
+        listener.stop()
+    except Exception:
+        listener.join(END_S)
+        if listener.is_alive():
+            raise
 
 
 def _listen(on_press: Callable[[str], None], on_release: Callable[[str], None]) -> Any:

@@ -17,9 +17,11 @@ from policy.contract import Camera, Crop
 from robot.cameras import CameraSet, CameraSettings, settings
 from robot.cameras.devices import lock_controls, locks, newer_picture
 from robot.cameras.errors import CameraUnfit
+from robot.cameras.reader import CameraReader
 from robot.cameras.settings import OpenCVSettings
 from robot.errors import CameraStale
 from robot.virtual.cameras import encode
+from waiting import eventually
 
 CAMERA = Camera(
     name="wrist", native_height_px=8, native_width_px=8, crop=Crop(top=0, left=0, height=8, width=8), size_px=8
@@ -75,8 +77,14 @@ class TestOpening:
         assert time.monotonic() - begun_s < 20.0
 
     def test_a_device_that_is_not_there_is_told(self, tmp_path: Path) -> None:
-        refused = self.refusal(kind="opencv", device=str(tmp_path / "unplugged"))
-        assert "Failed to open" in str(refused)
+        settings = made(kind="opencv", device=str(tmp_path / "unplugged"))
+        reader = CameraReader(settings.devices[0], CAMERA, settings)
+        reader.start()
+        try:
+            eventually(lambda: "Failed to open" in reader.away, "the driver's reason")
+        finally:
+            reader.stop()
+        assert reader.join(20.0)
 
     def test_a_realsense_without_its_package_names_the_extra(self) -> None:
         refused = self.refusal(kind="realsense", serial_number="123")

@@ -19,6 +19,7 @@ import pytest
 import keyboard_program
 from teleop.events import EventLatch, TeleopEvent
 from teleop.keyboard.device import Keyboard
+from teleop.keyboard.pynput_source import PynputSource
 from teleop.keyboard.settings import KeyboardSettings
 from terminals import Window
 from waiting import eventually
@@ -243,3 +244,16 @@ def test_an_x_server_that_goes_is_a_device_that_is_gone_until_it_is_back(
         server.wait(10)
         _start(exits, ["Xvfb", display, "-screen", "0", "640x480x8", "-nolisten", "tcp"], tmp_path / "again")
         eventually(lambda: keyboard.read(keyboard_program.NOWHERE).age_s == 0, "back")
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.01])
+def test_a_listener_whose_x_server_goes_while_it_is_closed_ends_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause_s: float
+) -> None:
+    with ExitStack() as exits:
+        server, display = _x_server(exits, tmp_path / "server")
+        monkeypatch.setenv("DISPLAY", display)
+        with PynputSource(lambda _: None, lambda _: None, lambda: None) as source:
+            server.kill()
+            time.sleep(pause_s)
+        eventually(lambda: not source.alive, "its end")
