@@ -143,11 +143,17 @@ def judge(policy: Baseline, settings: Settings, name: str) -> dict[str, Any]:
             for each in track(trials, f"judging {name}", console=CONSOLE, transient=True)
         ]
     successes = sum(success for success, _ in results)
+    cells: dict[str, tuple[int, int]] = {}
+    for placement, (success, _) in zip(trials, results, strict=True):
+        cell = f"{placement.row},{placement.column}"
+        so_far, count = cells.get(cell, (0, 0))
+        cells[cell] = (so_far + success, count + 1)
     interval = wilson_interval(successes, len(results))
     return {
         "success": successes / len(results),
         "successes": successes,
         "trials": len(results),
+        "cells": cells,
         "wilson_low": interval.low,
         "wilson_high": interval.high,
         "cycle_steps": float(np.median([steps for success, steps in results if success])) if successes else None,

@@ -25,7 +25,7 @@ from rich.console import Console  # noqa: E402
 from bench import results_page  # noqa: E402
 from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find  # noqa: E402
 from bench.learning_row import DATA, Row, keep_rows  # noqa: E402
-from bench.learning_run import RunFailed, as_json, code_now, read_run, run_name, teach  # noqa: E402
+from bench.learning_run import RunFailed, as_json, code_now, imitate, read_run, run_name, teach  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +72,16 @@ def measure(options: Options, console: Console) -> list[Row]:
 
 
 def _one(condition: Condition, seed: int, code: str, options: Options, console: Console) -> Row:
-    with console.status(f"{run_name(condition, seed)}: {condition.group} {condition.title}"):
-        run = teach(condition, options.preset, seed, (options.rows, options.columns, options.yaws), options.folder)
-    row = read_run(run, condition, code, console)
+    name, grid = run_name(condition, seed), (options.rows, options.columns, options.yaws)
+    if condition.imitates:
+        row = imitate(condition, options.preset, seed, grid, options.folder, code)
+    else:
+        with console.status(f"{name}: {condition.group} {condition.title}"):
+            run = teach(condition, options.preset, seed, grid, options.folder)
+        row = read_run(run, condition, code, console)
     for exam in row.exams:
         console.print(
-            f"{run.name}, {exam.look}: {exam.successes}/{exam.trials}, worst cell {exam.worst_cell:.0%}, "
+            f"{name}, {exam.look}: {exam.successes}/{exam.trials}, worst cell {exam.worst_cell:.0%}, "
             f"{row.env_steps} steps, {row.wall_s / 60:.1f} min",
             highlight=False,
         )

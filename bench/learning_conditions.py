@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 PLAIN = "plain"
 
@@ -15,6 +16,7 @@ class Condition:
     options: what differs from the preset, as `nudge demo` takes them
     preset: another one than the table's; empty: the same
     looks: further worlds in which the last policy is examined, each with what differs from the one it learned in
+    imitates: learned from the plain run's demonstrations alone, `bc` or `act`; options are then those of `baselines.py`
     """
 
     name: str
@@ -23,6 +25,7 @@ class Condition:
     options: tuple[str, ...] = ()
     preset: str = ""
     looks: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    imitates: Literal["", "bc", "act"] = ""
 
     @property
     def pays_itself(self) -> bool:
@@ -56,6 +59,8 @@ CONDITIONS = (
         (*_steps(18_000), *_RANDOMISED),
         looks=(("looks never seen", ("--seed", "1000")), ("the plain look", ("--arm.randomisation.enabled", "False"))),
     ),
+    Condition("bc", LEARNS, "imitation of the demonstrations alone (BC)", imitates="bc"),
+    Condition("act", LEARNS, "ACT through LeRobot, a quarter of an hour", ("--act-steps", "600"), imitates="act"),
     Condition("paper", LEARNS, "HIL-SERL's published settings", _steps(6_000), preset="paper"),
     Condition("demos-10", DEMONSTRATIONS, "10", _demonstrations(10)),
     Condition("demos-5", DEMONSTRATIONS, "5", _demonstrations(5)),

@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
 
+from bench import baselines
 from bench.learning_conditions import PLAIN, Condition
 from bench.learning_row import Exam, Row
 from console.cycle_time import evaluated_cycle
@@ -23,6 +25,7 @@ from learner.store import StoreReader
 
 CURVE_POINTS = 60
 REPORT_FILE = "report.json"
+TRAINED = "as in training"
 
 
 class RunFailed(Exception):
@@ -77,7 +80,7 @@ def read_run(run: Path, condition: Condition, code: str, console: Console) -> Ro
         preset=settings.preset_name,
         seed=report.seed,
         options=condition.options,
-        exams=(_exam("as in training", trained), *(_other_look(run, *look, console) for look in condition.looks)),
+        exams=(_exam(TRAINED, trained), *(_other_look(run, *look, console) for look in condition.looks)),
         env_steps=report.env_steps,
         robot_time_s=report.robot_time_s,
         teaching_s=(max(e.last_wall_ns for e in episodes) - min(e.first_wall_ns for e in episodes)) / 1e9,
@@ -89,6 +92,49 @@ def read_run(run: Path, condition: Condition, code: str, console: Console) -> Ro
         demo_cycle_s=report.demo_cycle_s,
         curve=_curve(episodes),
         judge=report.rewards,
+        machine=report.machine,
+        code=code,
+    )
+
+
+def imitate(condition: Condition, preset: str, seed: int, grid: tuple[int, int, int], folder: Path, code: str) -> Row:
+    """Learn from the demonstrations of the plain run of this seed alone, and be examined. Raises `RunFailed`."""
+    plain, target = folder / f"{PLAIN}-{seed}", folder / run_name(condition, seed)
+    if not (plain / STORE_FILE).is_file():
+        raise RunFailed(
+            f"{target.name}: it learns from the demonstrations of {plain}, which is not there; run it first"
+        )
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    other = "act" if condition.imitates == "bc" else "bc"
+    chosen = [str(plain), "--preset", preset, "--seed", str(seed), f"--no-{other}", *condition.options]
+    for name, count in zip(("rows", "columns", "yaws"), grid, strict=True):
+        chosen += [f"--{name}", str(count)]
+    begun_s = time.monotonic()
+    figures = baselines.measure(baselines.parse(chosen), target)
+    wall_s = time.monotonic() - begun_s
+    of = {key.removeprefix(f"{condition.imitates}_"): value for key, value in figures.items()}
+    settings = load_settings(Settings, ["--preset", str(plain / SETTINGS_FILE)], "", "learning.py")
+    hz = settings.contract.control_hz
+    cycle_s = None if of["cycle_steps"] is None else of["cycle_steps"] / hz
+    report = RunReport.model_validate_json((plain / REPORT_FILE).read_bytes())
+    return Row(
+        condition=condition.name,
+        preset=settings.preset_name,
+        seed=seed,
+        options=condition.options,
+        exams=(Exam(look=TRAINED, cells=of["cells"], cycle_s=cycle_s),),
+        env_steps=figures["steps"],
+        robot_time_s=figures["steps"] / hz,
+        teaching_s=of["training_s"],
+        wall_s=wall_s,
+        updates=of["updates"],
+        demonstrations=figures["demonstrations"],
+        intervention_share_last_50=None,
+        training_success_last_50=None,
+        demo_cycle_s=report.demo_cycle_s,
+        curve=(),
+        judge="",
         machine=report.machine,
         code=code,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import results_page
+from bench.baselines import parse
 from bench.learning_conditions import CONDITIONS, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
 from console.presets import load_settings
@@ -39,6 +40,9 @@ def a_row(condition: str = "6000", seed: int = 0, cells: dict[str, tuple[int, in
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
 def test_each_condition_has_settings_that_exist(condition: Condition) -> None:
     chosen = find(condition.name)
+    if chosen.imitates:
+        assert parse(["plain", *chosen.options]).source == "plain"
+        return
     changed = load_settings(Settings, list(chosen.options), chosen.preset or "demo", "test")
     assert str(changed.loop.max_env_steps) in chosen.options
     for _, options in chosen.looks:
