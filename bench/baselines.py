@@ -37,7 +37,7 @@ from rich.table import Table  # noqa: E402
 from actor.inference import Policy  # noqa: E402
 from bench.lerobot_act import ActBaseline, train_act  # noqa: E402
 from console.arm import opened_arm  # noqa: E402
-from console.evaluate import load_policy  # noqa: E402
+from console.evaluate import judged_apart, load_policy  # noqa: E402
 from console.evaluation_grid import placements  # noqa: E402
 from console.experience import find_experience  # noqa: E402
 from console.presets import load_preset  # noqa: E402
@@ -82,7 +82,7 @@ class BcBaseline:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All figures; those of what was left out are missing."""
-    settings = load_preset(Settings, arguments.preset)
+    settings = judged_apart(load_preset(Settings, arguments.preset))
     grid = {name: getattr(arguments, name) for name in ("rows", "columns", "yaws")}
     settings = settings.model_copy(
         update={
