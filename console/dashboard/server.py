@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from console.checkpoints import go_back
+from console.classifier_options import labels_beside
 from console.dashboard import pages
 from console.dashboard.access import Access
 from console.dashboard.guard import Guard, cookie_name
@@ -24,16 +25,19 @@ from console.dashboard.hub import Hub
 from console.dashboard.reading import share
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.seams import Commands
+from console.label_desk import LabelDesk, desk_as_recorded
+from console.label_site import LabelSite
 from console.page import page_template
+from console.run_folder import STORE_FILE
+from console.web import FRESH, UNCHANGING, body_of, refused
 from console.words import WORDS
 from policy.errors import NudgeError
+from policy.experience_file import EpisodeSelection
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "dashboard"
 SCRIPTS = ("dashboard.js", "episode.js")
 COOKIE_S = 30 * 86_400
 MAX_FORM_BYTES = 4096
-_UNCHANGING = {"Cache-Control": "private, max-age=86400, immutable"}
-_FRESH = {"Cache-Control": "no-store"}
 
 
 class DashboardServer:
@@ -41,6 +45,7 @@ class DashboardServer:
 
     def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands) -> None:
         self._hub, self._watch, self._access, self._commands = hub, watch, access, commands
+        self._labels = LabelSite(self._open_labels, back="/episode/")
         self._static = {name: (TEMPLATES / name).read_text() for name in SCRIPTS}
         self._static["dashboard.css"] = page_template("dashboard/dashboard.css.j2").render()
         self.app = Starlette(
@@ -58,10 +63,19 @@ class DashboardServer:
                 Route("/login", self._login, methods=["GET", "POST"]),
                 Route("/command/{word}", self._command, methods=["POST"]),
                 Route("/rollback/{updates:int}", self._rollback, methods=["POST"]),
+                self._labels.mount,
             ],
             middleware=[Middleware(Guard, access=access)],
-            exception_handlers={NudgeError: _refused},
+            exception_handlers={NudgeError: refused},
         )
+
+    def close(self) -> None:
+        """Close the labels."""
+        self._labels.close()
+
+    def _open_labels(self) -> LabelDesk:
+        path = self._watch.settings.folder / STORE_FILE
+        return desk_as_recorded(path, labels_beside(path), EpisodeSelection())
 
     # --- pages --------------------------------------------------------------------------------------------------------
 
@@ -102,13 +116,13 @@ class DashboardServer:
         template = page_template(f"dashboard/{name}.html.j2", share=share)
         here = "/" if name == "run" else "/episodes" if name == "episode" else f"/{name}"
         html = template.render(run=state.settings.run, parts=parts, here=here, since=since, **content)
-        return HTMLResponse(html, headers=_FRESH)
+        return HTMLResponse(html, headers=FRESH)
 
     # --- what pages ask for -------------------------------------------------------------------------------------------
 
     async def _changes(self, request: Request) -> Response:
         mark = request.headers.get("last-event-id") or request.query_params.get("since", "")
-        return StreamingResponse(self._events(mark), media_type="text/event-stream", headers=_FRESH)
+        return StreamingResponse(self._events(mark), media_type="text/event-stream", headers=FRESH)
 
     async def _events(self, mark: str) -> AsyncIterator[str]:
         """Server-sent events: a browser that lost its connection asks again from the last mark on."""
@@ -126,7 +140,7 @@ class DashboardServer:
         png = self._watch.frame(request.path_params["cursor"], request.path_params["camera"], final=final)
         if png is None:
             raise HTTPException(404, "there is no such frame")
-        return Response(png, media_type="image/png", headers=_UNCHANGING)
+        return Response(png, media_type="image/png", headers=UNCHANGING)
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -140,11 +154,7 @@ class DashboardServer:
     async def _login(self, request: Request) -> Response:
         if request.method == "GET":
             return self._ask_for_token(refused=False)
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM_BYTES:
-                raise HTTPException(413)
+        body = await body_of(request, MAX_FORM_BYTES)
         token = parse_qs(body.decode("ascii", "replace")).get("token", [""])[0].strip()
         if not self._access.fits(token):
             return self._ask_for_token(refused=True)
@@ -157,7 +167,7 @@ class DashboardServer:
 
     def _ask_for_token(self, *, refused: bool) -> Response:
         html = page_template("dashboard/login.html.j2").render(refused=refused)
-        return HTMLResponse(html, 403 if refused else 200, headers=_FRESH)
+        return HTMLResponse(html, 403 if refused else 200, headers=FRESH)
 
     async def _command(self, request: Request) -> Response:
         word = request.path_params["word"]
@@ -169,7 +179,3 @@ class DashboardServer:
         folder, updates = self._watch.settings.folder, request.path_params["updates"]
         lines = await asyncio.to_thread(go_back, folder, str(updates))
         return PlainTextResponse("\n".join(lines))
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    return PlainTextResponse(str(error), 409)
