@@ -16,6 +16,7 @@ from console.coach.gather import gather_evidence
 from console.coach.rules import advise
 from console.dashboard.access import load_access
 from console.dashboard.buttons import RunCommands
+from console.dashboard.evaluating import Evaluating
 from console.dashboard.hub import Hub
 from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunState, RunWatch
@@ -58,8 +59,9 @@ def _settings_of(folder: Path) -> Sequence[str]:
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     chosen, watch = settings.dashboard, RunWatch(settings)
-    hub = Hub(watch, Parts(_coach), chosen.refresh_s)
-    server = DashboardServer(hub, watch, load_access(chosen), RunCommands(settings))
+    evaluating = Evaluating(lambda: watch.settings)
+    hub = Hub(watch, Parts(_coach, evaluating), chosen.refresh_s)
+    server = DashboardServer(hub, watch, load_access(chosen), RunCommands(settings), evaluating)
     secure = not is_loopback(chosen.host) and settings.service.tls.certificate is not None
     listener = listen(chosen.host, chosen.port, "--dashboard.port")
     config = uvicorn.Config(

@@ -20,6 +20,7 @@ from console.checkpoints import go_back
 from console.classifier_options import labels_beside
 from console.dashboard import pages
 from console.dashboard.access import Access
+from console.dashboard.evaluating import Evaluating
 from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
 from console.dashboard.reading import share
@@ -43,7 +44,8 @@ MAX_FORM_BYTES = 4096
 class DashboardServer:
     """The application. watch: what `hub` looks at; commands: who takes them"""
 
-    def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands) -> None:
+    def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands, evaluating: Evaluating) -> None:
+        self._evaluating = evaluating
         self._hub, self._watch, self._access, self._commands = hub, watch, access, commands
         self._labels = LabelSite(self._open_labels, back="/episode/")
         self._static = {name: (TEMPLATES / name).read_text() for name in SCRIPTS}
@@ -54,7 +56,7 @@ class DashboardServer:
                 Route("/episodes", self._episodes),
                 Route("/episode/{row:int}", self._episode),
                 Route("/checkpoints", self._simple("checkpoints", pages.checkpoints_page)),
-                Route("/demonstrations", self._simple("demonstrations", pages.demonstrations_page)),
+                Route("/demonstrations", self._simple("demonstrations", self._demonstrations_page)),
                 Route("/settings", self._simple("settings", pages.settings_page)),
                 Route("/changes", self._changes),
                 Route("/frame/{cursor:int}/{camera}", self._frame),
@@ -62,6 +64,7 @@ class DashboardServer:
                 Route("/static/{name}", self._file),
                 Route("/login", self._login, methods=["GET", "POST"]),
                 Route("/command/{word}", self._command, methods=["POST"]),
+                Route("/evaluation/{verb}", self._evaluation, methods=["POST"]),
                 Route("/rollback/{updates:int}", self._rollback, methods=["POST"]),
                 self._labels.mount,
             ],
@@ -70,7 +73,8 @@ class DashboardServer:
         )
 
     def close(self) -> None:
-        """Close the labels."""
+        """End an evaluation that is under way, and close the labels."""
+        self._evaluating.close()
         self._labels.close()
 
     def _open_labels(self) -> LabelDesk:
@@ -95,14 +99,22 @@ class DashboardServer:
         before = request.query_params.get("before", "0")
         if not before.isdecimal():
             raise HTTPException(404)
-        return self._page("episodes", shown.parts, shown.state, **pages.episodes_page(shown.state, int(before)))
+        verdicts = await asyncio.to_thread(self._watch.verdicts)
+        page = pages.episodes_page(shown.state, verdicts, int(before))
+        return self._page("episodes", shown.parts, shown.state, **page)
 
     async def _episode(self, request: Request) -> Response:
         shown, row = await self._hub.look(), int(request.path_params["row"])
         if row not in shown.state.episodes:
             raise HTTPException(404, "there is no such episode")
-        page = await asyncio.to_thread(pages.episode_page, shown.state, row, self._watch.cursors(row))
+        page = await asyncio.to_thread(self._episode_page, shown.state, row)
         return self._page("episode", shown.parts, shown.state, **page)
+
+    def _episode_page(self, state: RunState, row: int) -> dict[str, Any]:
+        return pages.episode_page(state, self._watch.verdicts(), row, self._watch.cursors(row))
+
+    def _demonstrations_page(self, state: RunState) -> dict[str, Any]:
+        return pages.demonstrations_page(state, self._watch.verdicts())
 
     def _simple(self, name: str, make: Callable[[RunState], dict[str, Any]]) -> Callable[[Request], Any]:
         async def page(_request: Request) -> Response:
@@ -174,6 +186,13 @@ class DashboardServer:
         if word not in WORDS:
             raise HTTPException(404, "nobody takes this command")
         return PlainTextResponse(await asyncio.to_thread(self._commands.send, word))
+
+    async def _evaluation(self, request: Request) -> Response:
+        verbs = {"start": self._evaluating.start, "stop": self._evaluating.stop}
+        verb = request.path_params["verb"]
+        if verb not in verbs:
+            raise HTTPException(404)
+        return PlainTextResponse(await asyncio.to_thread(verbs[verb]))
 
     async def _rollback(self, request: Request) -> Response:
         folder, updates = self._watch.settings.folder, request.path_params["updates"]
