@@ -23,9 +23,9 @@ from console.dashboard.access import Access
 from console.dashboard.evaluating import Evaluating
 from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
-from console.dashboard.reading import share
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.seams import Commands
+from console.key_numbers import share
 from console.label_desk import LabelDesk, desk_as_recorded
 from console.label_site import LabelSite
 from console.page import page_template

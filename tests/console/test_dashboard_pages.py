@@ -207,7 +207,7 @@ class TestInABrowser:
         for key in ("ArrowRight", "ArrowRight", "p"):
             tab.tap(key)
         shows(tab, "frame 2: positive – version 1, on the disk")
-        shows(tab, "positive by bert, version 1")
+        shows(tab, "by bert, version 1")
         loaded = "[...document.images].every((each) => each.complete && each.naturalWidth === 16)"
         eventually(lambda: bool(tab.evaluate(loaded)), "the frames")
         with closing(LabelBook(desk.settings.folder / "experience.labels.sqlite")) as book:
