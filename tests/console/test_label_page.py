@@ -60,7 +60,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         made = Page(browser.open(url), server, folder / "mine.labels.sqlite")
         made.shows("frame 0 of 20", "you are anna")
         made.tab.front()
-        eventually(lambda: bool(made.tab.evaluate("document.hasFocus()")), "the focus")
+        ready = "document.readyState === 'complete' && document.hasFocus()"
+        eventually(lambda: bool(made.tab.evaluate(ready)), "the focus, and the script that hears keys")
         yield made
 
 
