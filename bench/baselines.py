@@ -14,10 +14,8 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +33,7 @@ from rich.progress import track  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from actor.inference import Policy  # noqa: E402
+from bench.kept_folder import kept_or_temporary  # noqa: E402
 from bench.lerobot_act import ActBaseline, train_act  # noqa: E402
 from console.arm import opened_arm  # noqa: E402
 from console.evaluate import judged_apart, load_policy  # noqa: E402
@@ -223,20 +222,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-@contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        given.mkdir(parents=True, exist_ok=True)
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as made:
-        yield Path(made)
-
-
 def main() -> None:
     """Measure and print."""
     arguments = parse()
-    with _folder(arguments.folder) as folder:
+    with kept_or_temporary(arguments.folder) as folder:
         figures = measure(arguments, folder)
     CONSOLE.print(table(figures))
     if arguments.json:

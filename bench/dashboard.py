@@ -31,6 +31,7 @@ import numpy as np  # noqa: E402
 import tyro  # noqa: E402
 
 from bench.dashboard_run import EPISODES, STEPS, a_reading, an_episode, make_day  # noqa: E402
+from bench.kept_folder import kept_or_temporary  # noqa: E402
 from chromium import Chromium, Tab, found  # noqa: E402
 from console.presets import dump_settings, load_preset  # noqa: E402
 from console.run_folder import DASHBOARD_FILE, METRICS_FILE, READY_FILE, STORE_FILE  # noqa: E402
@@ -281,9 +282,7 @@ def _url(settings: Settings, child: Child) -> str:
 def main() -> None:
     """Measure and tell."""
     options = tyro.cli(Options)
-    with ExitStack() as stack:
-        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept_or_temporary(options.folder) as folder:
         figures = measure(options, folder)
     if options.json:
         print(json.dumps(figures))

@@ -11,10 +11,9 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from actor.link import LearnerLink, Spool  # noqa: E402
 from actor.state_board import StateBoard  # noqa: E402
 from actor.timing import LoopTiming  # noqa: E402
 from bench.dashboard_run import EPISODES, a_reading, an_episode, make_day  # noqa: E402
+from bench.kept_folder import kept_or_temporary  # noqa: E402
 from console.actor_view import ActorView  # noqa: E402
 from console.last_lines import fitted  # noqa: E402
 from console.learner_view import LearnerView  # noqa: E402
@@ -156,9 +156,7 @@ def measure(options: Options, folder: Path) -> dict[str, object]:
 def main() -> None:
     """Measure and tell."""
     options = tyro.cli(Options)
-    with ExitStack() as stack:
-        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept_or_temporary(options.folder) as folder:
         figures = measure(options, folder)
     if options.json:
         print(json.dumps(figures))

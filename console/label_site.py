@@ -26,7 +26,7 @@ from console.dashboard.guard import Guard
 from console.label_desk import LabelDesk
 from console.label_room import Asked, LabelRoom
 from console.page import page_template
-from console.web import FRESH, UNCHANGING, body_of, listen, refused
+from console.web import FRESH, body_of, listen, picture, refused, text_file
 from policy.errors import NudgeError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -93,17 +93,10 @@ class LabelSite:
 
     async def _picture(self, request: Request) -> Response:
         place = request.path_params
-        png = await self._done(self._room.picture, place["row"], place["frame"], place["camera"])
-        if png is None:
-            raise HTTPException(404, "there is no such frame")
-        return Response(png, media_type="image/png", headers=UNCHANGING)
+        return picture(await self._done(self._room.picture, place["row"], place["frame"], place["camera"]))
 
     async def _file(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self._static:
-            raise HTTPException(404)
-        kind = "text/css" if name.endswith(".css") else "text/javascript"
-        return Response(self._static[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+        return text_file(self._static, request.path_params["name"])
 
 
 def serve_labels(open_desk: Callable[[], LabelDesk], author: str, port: int, *, follows: bool) -> None:

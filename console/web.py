@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -39,3 +40,18 @@ async def body_of(request: Request, most_bytes: int) -> bytes:
 async def refused(_request: Request, error: Exception) -> Response:
     """A `NudgeError`, as the reason why something was not done."""
     return PlainTextResponse(str(error), 409)
+
+
+def text_file(files: Mapping[str, str], name: str) -> Response:
+    """A script or a style sheet. Raise `HTTPException` where there is none of that name."""
+    if name not in files:
+        raise HTTPException(404)
+    kind = "text/css" if name.endswith(".css") else "text/javascript"
+    return Response(files[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def picture(png: bytes | None) -> Response:
+    """A recorded frame, which never changes. Raise `HTTPException` where there is none."""
+    if png is None:
+        raise HTTPException(404, "there is no such frame")
+    return Response(png, media_type="image/png", headers=UNCHANGING)

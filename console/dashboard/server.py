@@ -30,7 +30,7 @@ from console.label_desk import LabelDesk, desk_as_recorded
 from console.label_site import LabelSite
 from console.page import page_template
 from console.run_folder import STORE_FILE
-from console.web import FRESH, UNCHANGING, body_of, refused
+from console.web import FRESH, body_of, picture, refused, text_file
 from console.words import WORDS
 from policy.errors import NudgeError
 from policy.experience_file import EpisodeSelection
@@ -149,17 +149,10 @@ class DashboardServer:
         return self._picture(request, final=True)
 
     def _picture(self, request: Request, *, final: bool) -> Response:
-        png = self._watch.frame(request.path_params["cursor"], request.path_params["camera"], final=final)
-        if png is None:
-            raise HTTPException(404, "there is no such frame")
-        return Response(png, media_type="image/png", headers=UNCHANGING)
+        return picture(self._watch.frame(request.path_params["cursor"], request.path_params["camera"], final=final))
 
     async def _file(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self._static:
-            raise HTTPException(404)
-        kind = "text/css" if name.endswith(".css") else "text/javascript"
-        return Response(self._static[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+        return text_file(self._static, request.path_params["name"])
 
     # --- what a person does -------------------------------------------------------------------------------------------
 

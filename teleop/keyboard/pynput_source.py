@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -12,6 +13,8 @@ from teleop.errors import TeleopError
 
 LOOK_EVERY_S = 1.0  # whether the listener lives
 END_S = 5.0  # for the thread of a listener that has lost its X server
+
+log = logging.getLogger(__name__)
 
 
 def hears_another(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
@@ -79,10 +82,11 @@ def _stop(listener: Any) -> None:
         return
     try:
         listener.stop()
-    except Exception:
+    except Exception as error:
         listener.join(END_S)
         if listener.is_alive():
             raise
+        log.info("keyboard: its X server went while it was closed: %r", error)
 
 
 def _listen(on_press: Callable[[str], None], on_release: Callable[[str], None]) -> Any:
