@@ -77,8 +77,8 @@ def _one(condition: Condition, seed: int, code: str, options: Options, console: 
         row = imitate(condition, options.preset, seed, grid, options.folder, code)
     else:
         with console.status(f"{name}: {condition.group} {condition.title}"):
-            run = teach(condition, options.preset, seed, grid, options.folder)
-        row = read_run(run, condition, code, console)
+            run = teach(condition, options.preset, seed, grid, options.folder, code)
+        row = read_run(run, condition, console)
     for exam in row.exams:
         console.print(
             f"{name}, {exam.look}: {exam.successes}/{exam.trials}, worst cell {exam.worst_cell:.0%}, "

@@ -32,10 +32,10 @@ class RunFailed(Exception):
     """`nudge demo` did not come to its end."""
 
 
-def teach(condition: Condition, preset: str, seed: int, grid: tuple[int, int, int], folder: Path) -> Path:
+def teach(condition: Condition, preset: str, seed: int, grid: tuple[int, int, int], folder: Path, code: str) -> Path:
     """Run `nudge demo`, unless the run is there and finished; its folder. Raises `RunFailed`.
 
-    grid: rows, columns and yaws of the evaluation
+    grid: rows, columns and yaws of the evaluation; code: the commit that runs, which is noted beside the run
     All conditions of one seed are paid by one classifier, that of the plain run, where their world is the same.
     """
     run = folder / run_name(condition, seed)
@@ -48,6 +48,7 @@ def teach(condition: Condition, preset: str, seed: int, grid: tuple[int, int, in
     classifier = folder / f"{PLAIN}-{seed}" / "classifier"
     if classifier.is_dir() and condition.name != PLAIN and not condition.pays_itself:
         command += ["--task.judge", "classifier", "--judge.classifier", str(classifier)]
+    _code_file(run).write_text(code)
     log = folder / f"{run.name}.log"
     with log.open("wb") as told:
         ended = subprocess.run(
@@ -66,8 +67,10 @@ def run_name(condition: Condition, seed: int) -> str:
     return f"{condition.name}-{seed}"
 
 
-def read_run(run: Path, condition: Condition, code: str, console: Console) -> Row:
+def read_run(run: Path, condition: Condition, console: Console) -> Row:
     """What a finished run came to; its policy is examined in the condition's other looks first."""
+    if not _code_file(run).is_file():
+        raise RunFailed(f"{run}: there is no {_code_file(run).name}, so nobody knows which commit taught it; remove it")
     report = RunReport.model_validate_json((run / REPORT_FILE).read_bytes())
     settings = load_settings(Settings, ["--preset", str(run / SETTINGS_FILE)], "", "learning.py")
     trained = Evaluation.load(run)
@@ -93,7 +96,7 @@ def read_run(run: Path, condition: Condition, code: str, console: Console) -> Ro
         curve=_curve(episodes),
         judge=report.rewards,
         machine=report.machine,
-        code=code,
+        code=_code_file(run).read_text(),
     )
 
 
@@ -138,6 +141,10 @@ def imitate(condition: Condition, preset: str, seed: int, grid: tuple[int, int, 
         machine=report.machine,
         code=code,
     )
+
+
+def _code_file(run: Path) -> Path:
+    return run.with_name(f"{run.name}.code")
 
 
 def _other_look(run: Path, look: str, options: tuple[str, ...], console: Console) -> Exam:
