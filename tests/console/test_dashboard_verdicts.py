@@ -47,8 +47,8 @@ def seen(settings: Settings, judge: str, *episodes: list[Step]) -> dict[int, tup
 
 
 def test_where_a_classifier_pays_it_is_told_from_the_key_and_disputes_are_flagged(tmp_path: Path) -> None:
-    rejected = ended(4, PAYS)
-    rejected[-1] = replace(rejected[-1], rejected=True, reward=0.0, terminated=False, truncated=True)
+    rejected = ended(4, DOUBTS)  # a success by a key: disputed, if it counted
+    rejected[-1] = replace(rejected[-1], rejected=True)
     assert (
         seen(
             settings_of(tmp_path),
@@ -66,7 +66,7 @@ def test_where_a_classifier_pays_it_is_told_from_the_key_and_disputes_are_flagge
             1: ("key", 0.2, True),
             2: ("key", 0.97, True),
             3: ("", 0.2, False),
-            4: ("refused", 0.97, False),
+            4: ("refused", 0.2, False),
             5: ("key", 0.2, False),
             6: ("", None, False),
         }
