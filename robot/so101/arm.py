@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from policy.contract import Camera
 from robot.arm import JOINT_NAMES, ArmReading, ServoReading
 from robot.cameras import CameraSet
-from robot.errors import ArmError, ArmFault, BusLost, InvalidTarget, SafetyStop, ServoTripped
+from robot.errors import ArmError, ArmFault, BusLost, InvalidTarget, SafetyStop, ServoSilent, ServoTripped
 from robot.kinematics import Kinematics
 from robot.motions import MotionSettings, never, park, reset_path, travel
 from robot.so101 import torque
@@ -28,6 +29,8 @@ from robot.virtual.witness import Witness
 
 _log = logging.getLogger(__name__)
 Vector = NDArray[np.float64]
+STALL_S = 3.0  # an old servo stalls the bus for up to two seconds
+PARKINGS = 3  # of one arm, between stalls
 NOTHING_KNOWN = np.zeros(0, np.float32)
 
 
@@ -131,7 +134,7 @@ class So101Arm:
         faults: list[ArmError] = []
         try:
             if self.bus.is_open and not self._released:
-                self.park()
+                self._park_between_stalls()
         except ArmError as fault:
             faults.append(fault)
         finally:  # Ctrl+C must not leave the arm stiff either
@@ -199,6 +202,32 @@ class So101Arm:
         torque.configure(self.bus, self._settings)
         torque.hold_here(self.bus, self._scale)
         self._goal_ticks, self._released = None, False
+
+    def _park_between_stalls(self) -> None:
+        """Park, and begin again once a silent bus answers: until then the servos hold what they were told last.
+
+        Raises `ServoSilent` where it answers no more, or is silent each time.
+        """
+        for _ in range(PARKINGS - 1):
+            try:
+                self.park()
+            except ServoSilent as silent:
+                self._await_answer(silent)
+            else:
+                return
+        self.park()
+
+    def _await_answer(self, silent: ServoSilent) -> None:
+        """Ask until all servos answer. Raises what was given, once that took too long or somebody says stop."""
+        _log.warning("%s; it is waited for, and the arm parked then", silent)
+        until_s = time.monotonic() + STALL_S
+        while time.monotonic() < until_s and not self._stop():
+            try:
+                self.bus.fetch(["Present_Position"])
+            except ServoSilent:
+                continue
+            return
+        raise silent
 
     def _free(self) -> list[ArmError]:
         """Let go, and free port and cameras whatever comes of that; what went wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,7 @@ from robot.so101.errors import CalibrationRefused
 from robot.task import CubePose, Start
 from robot.virtual.commands import CameraTrouble, Command, Heat, Overload, Plug, Power, Silence, State, Supply, Wire
 from robot.virtual.control import Remote
+from robot.virtual.station import CONTROL_SOCKET
 from virtual_arm import BRISK, driven, driver_settings, stands_still, torque_of, true_rad
 
 eventually = partial(waiting.eventually, within_s=30.0)
@@ -116,6 +118,24 @@ class TestMoving:
             arm.close()
             assert torque_of(virtual) == []
             assert true_rad(virtual) == pytest.approx(REST_RAD, abs=0.1)
+
+    def test_a_bus_that_stalls_while_the_arm_is_parked_does_not_drop_it(self, virtual: Remote) -> None:
+        with driven(virtual, tries=3) as arm, Remote(virtual.folder / CONTROL_SOCKET) as accident:
+
+            def stall() -> None:
+                for silent in (True, False):
+                    for joint in JOINT_NAMES:
+                        accident.tell(Silence(joint=joint, silent=silent))
+                    time.sleep(1.0)
+
+            arm.reset(START_RAD)
+            stalling = threading.Timer(0.4, stall)
+            stalling.start()
+            arm.close()
+            assert sum(arm.bus.unanswered.values()) > 6
+            assert torque_of(virtual) == []
+            assert true_rad(virtual) == pytest.approx(REST_RAD, abs=0.1)
+            stalling.join()
 
     def test_a_goal_that_is_no_number_is_refused_and_a_released_arm_takes_none(self, virtual: Remote) -> None:
         with driven(virtual) as arm:
