@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
@@ -41,6 +42,8 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float) -> int:
     _check(first, first.shape, 0, path)
     even = _even(first)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")  # ffmpeg picks the container by the suffix
+    # Else it forks this process to run a line of Python before ffmpeg, and a copy of gRPC's threads may abort there.
+    os.environ["IMAGEIO_FFMPEG_NO_PREVENT_SIGINT"] = "1"
     writer = imageio_ffmpeg.write_frames(
         str(partial),
         (even.shape[1], even.shape[0]),

@@ -1,8 +1,10 @@
 """Videos are written by the real ffmpeg and read back by OpenCV."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -35,6 +37,16 @@ class TestWriteVideo:
         # H.264 is lossy: flat grey survives within a few levels
         assert [float(frame.mean()) for frame in frames] == pytest.approx([20.0 * i for i in range(11)], abs=4)
         assert [file.name for file in tmp_path.iterdir()] == ["final.mp4"]
+
+    def test_it_is_written_in_a_process_that_speaks_over_grpc_too(self, tmp_path: Path) -> None:
+        server = grpc.server(ThreadPoolExecutor(1))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(timeout=20)
+            for _ in range(30):  # it failed once in ten times
+                write_video(tmp_path / "seen.mp4", grey_frames(3), fps=10)
+        server.stop(0)
 
     def test_red_stays_red(self, tmp_path: Path) -> None:
         red = np.zeros((64, 64, 3), np.uint8)

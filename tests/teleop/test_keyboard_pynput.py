@@ -127,8 +127,8 @@ def test_a_key_moves_the_arm_as_long_as_it_is_held(desk: Desk) -> None:
     desk.ticks(2)
     held = desk.ticks(REPEATING_TICKS)
     desk.xdo("keyup", "Up")
-    desk.ticks(2)
     assert moving(held) == [[0.5, 0.0, 0.0, 0.0]] * len(held)
+    eventually(lambda: moving(desk.ticks(1)[-1:]) == [], "the X server tells of the release", within_s=2.0)
     assert moving(desk.ticks(5)) == []
 
 
