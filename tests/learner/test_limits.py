@@ -120,7 +120,7 @@ def test_calls_without_their_request_hold_up_nobody_and_end(tmp_path: Path, meth
             eventually(lambda: answers(lambda: pb_grpc.LearnerStub(other).Hello(hello(A), timeout=SOON_S)))
         codes = [call.code() for call in calls]  # waits for the end of each
         ends = {grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-        assert set(codes) <= ends, [call.details() for call in calls]
+        assert set(codes) <= ends, {(call.code(), call.details()) for call in calls}
         assert grpc.StatusCode.CANCELLED in codes
         stop.set()
 
