@@ -186,10 +186,10 @@ def test_a_session_that_opens_episode_after_episode_is_stopped(tmp_path: Path) -
 def test_a_full_disk_is_told_and_the_same_steps_are_taken_once_there_is_room(
     tmp_path: Path, small_disk: Callable[[int], Path]
 ) -> None:
-    disk = small_disk(2048)
+    disk = small_disk(4096)
     with running(disk) as learner:
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(1 << 20))
+        ballast.write_bytes(bytes(3 << 20))  # steps that come two by two take a megabyte of journal for each hundred
         learner.stub.Hello(hello(A))
         steps = [step for number in range(300) for step in episode(A, number, 10)]
         code, text = refused(lambda: list(stream(learner.stub, A, iter(steps))))
