@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_and_the_same_steps_are_taken_once_there_is_room(
     disk = small_disk(4096)
     with running(disk) as learner:
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(3 << 20))  # steps that come two by two take a megabyte of journal for each hundred
+        ballast.write_bytes(bytes(3 << 20))  # the journal grows with each batch, and a busy machine makes small ones
         learner.stub.Hello(hello(A))
         steps = [step for number in range(300) for step in episode(A, number, 10)]
         code, text = refused(lambda: list(stream(learner.stub, A, iter(steps))))
