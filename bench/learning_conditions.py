@@ -78,6 +78,8 @@ CONDITIONS = (
         "helps at once and all the time",
         (*_steps(6_000), "--operator.explore-steps", "0", "2", "--operator.patience-steps", "1"),
     ),
+    Condition("entropy-4", PARTS, "less chance: entropy -4", (*_steps(9_000), "--learner.sac.target-entropy", "-4")),
+    Condition("entropy-6", PARTS, "less chance: entropy -6", (*_steps(9_000), "--learner.sac.target-entropy", "-6")),
     Condition("no-bc", PARTS, "no BC term", (*_steps(6_000), "--learner.sac.bc-weight", "0")),
     Condition("one-step", PARTS, "1-step returns", (*_steps(6_000), "--learner.sac.n-step", "1")),
     Condition("utd-1", PARTS, "1 update a step", (*_steps(6_000), "--learner.trainer.utd", "1")),
