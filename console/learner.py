@@ -10,6 +10,8 @@ from rich.console import Console
 from console.dashboard.access import load_access
 from console.dashboard.child import dashboard_beside, told_address
 from console.demo_sets import adopt_demo_sets
+from console.mirror.child import mirrors_beside
+from console.mirror.sink import require_installed
 from console.presets import load_settings
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.run_report import paper_deviations
@@ -38,6 +40,8 @@ def serve(settings: Settings, console: Console) -> None:
     stop = stop_event()
     load_security(settings.service)  # what is wrong with key files is said before anything is made or loaded
     load_access(settings.dashboard)
+    for service in settings.mirror.to:
+        require_installed(service)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     for line in paper_deviations(settings):
@@ -52,6 +56,7 @@ def serve(settings: Settings, console: Console) -> None:
     with ExitStack() as stack:
         store = stack.enter_context(ExperienceStore(folder / STORE_FILE, settings.contract))
         dashboard = stack.enter_context(dashboard_beside(settings))  # it starts while the encoder is loaded
+        stack.enter_context(mirrors_beside(settings, console))
         adopt_demo_sets(settings, store, console)
         encoder = load_encoder(settings.learner.encoder)
         trainer = Trainer(settings.learner, settings.contract, store, publisher, encoder, folder, settings.seed)

@@ -17,6 +17,7 @@ from console.coach.settings import CoachSettings
 from console.dashboard.settings import DashboardSettings
 from console.demo_settings import DemoSettings
 from console.doctor_settings import DoctorSettings
+from console.mirror.settings import MirrorSettings
 from console.run_folder import CLASSIFIER_FOLDER
 from demos.settings import CheckSettings, RecordSettings
 from learner.service_settings import ServiceSettings
@@ -75,6 +76,9 @@ class Settings(Frozen):
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
     dashboard: DashboardSettings = Field(
         default=DashboardSettings(), description="The page in the browser that shows a run."
+    )
+    mirror: MirrorSettings = Field(
+        default=MirrorSettings(), description="Where else the curves of a run are to be seen."
     )
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
     coach: CoachSettings = Field(default=CoachSettings(), description="From where on `nudge coach` says something.")
