@@ -45,7 +45,7 @@ docs: $(READY) ## Write docs/settings.md anew from the settings models
 	$(BIN)/python -m console.settings_page > docs/settings.md
 
 bench: $(READY) ## Run the benchmarks; the storm (bench/chaos.py) is one of the slow tests, bench/augmentation.py and bench/baselines.py need a run
-	@for file in $$(grep -l __main__ bench/*.py | grep -v -e chaos -e augmentation -e baselines -e leader_hand); do echo "$$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+	@for file in $$(grep -l __main__ bench/*.py | grep -v -e chaos -e augmentation -e baselines -e leader_hand -e learning -e results_page); do echo "$$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
 
 clean: ## Remove caches; runs, .venv and .uv stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -13,6 +13,7 @@ class ClassifierJudge:
     """Says whether an episode succeeds with what is seen now. A `RewardJudge`; one thread.
 
     maps: of the encoder that the classifier was trained on
+    newest: its opinion of what was seen last, for whoever watches; None before the first
     """
 
     def __init__(self, classifier: SuccessClassifier, maps: SharedMaps) -> None:
@@ -23,6 +24,7 @@ class ClassifierJudge:
                 f"step, and no step could get that reward; train it again with --rule.minimum-step 1 or more"
             )
         self._classifier, self._maps, self._judge = classifier, maps, classifier.judge()
+        self.newest: Opinion | None = None
 
     def begin(self, first: Observation) -> None:
         """A new episode. first: what is seen before its first step"""
@@ -33,4 +35,5 @@ class ClassifierJudge:
         """What it thinks of the next observation of the episode."""
         maps = self._maps(seen).cpu()  # (cameras, 1, channels, h, w)
         probability = float(self._classifier.probability(maps, seen.proprioception[None])[0])
-        return self._judge.tick(probability, seen.proprioception)
+        self.newest = opinion = self._judge.tick(probability, seen.proprioception)
+        return opinion

@@ -152,6 +152,11 @@ class LearnerLink:
         return self._ledger.state()
 
     @property
+    def policy(self) -> tuple[int, float] | None:
+        """Version of the policy that came last, which acts from the next tick on, and when it came (time.monotonic)."""
+        return self._policies.arrived
+
+    @property
     def progress(self) -> Progress:
         """How far the session has come: only what is on disk counts."""
         return self._spool.progress

@@ -33,6 +33,7 @@ class ControlLoop:
     episode too; the next one begins once the arm is sound again, without a restart.
 
     judge: pays the rewards, unless the operator says otherwise; None: the task itself does
+    timing: takes note of how its ticks keep time, for others to watch; None makes one
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class ControlLoop:
         cameras: CameraWatch,
         onlooker: Onlooker,
         judge: RewardJudge | None = None,
+        timing: LoopTiming | None = None,
     ) -> None:
         self._env, self._contract, self._settings = env, contract, settings
         self._link, self._policy, self._operator = link, policy, operator
@@ -58,7 +60,7 @@ class ControlLoop:
         self._patience = Patience(link, settings)
         self._policy_version = 0
         self._control: Control | None = None  # who was in control at the last tick
-        self.timing = LoopTiming(contract.control_hz)
+        self.timing = timing or LoopTiming(contract.control_hz)
         self._measure = self.timing.stopwatch.measure
         self._ticker = Ticker(env, contract, settings, self.timing, judge)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
 
 class PolicyInbox:
-    """Holds one policy: a newer one takes the place of one that nobody has taken. Safe to use from any thread."""
+    """Holds one policy: a newer one takes the place of one that nobody has taken. Safe to use from any thread.
+
+    arrived: version of the one that came last, and when it did (time.monotonic); None before the first
+    """
 
     def __init__(self) -> None:
+        self.arrived: tuple[int, float] | None = None
         self._lock = threading.Lock()
         self._prepare: Callable[[bytes], None] | None = None
         self._newest: tuple[int, bytes] | None = None
@@ -31,6 +36,7 @@ class PolicyInbox:
             prepare(data)
         with self._lock:
             self._newest, self._known_version = (version, data), version
+            self.arrived = version, time.monotonic()
 
     def take(self) -> tuple[int, bytes] | None:
         """Version and bytes of the newest policy, once for each."""

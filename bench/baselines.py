@@ -37,7 +37,7 @@ from rich.table import Table  # noqa: E402
 from actor.inference import Policy  # noqa: E402
 from bench.lerobot_act import ActBaseline, train_act  # noqa: E402
 from console.arm import opened_arm  # noqa: E402
-from console.evaluate import load_policy  # noqa: E402
+from console.evaluate import judged_apart, load_policy  # noqa: E402
 from console.evaluation_grid import placements  # noqa: E402
 from console.experience import find_experience  # noqa: E402
 from console.presets import load_preset  # noqa: E402
@@ -82,7 +82,7 @@ class BcBaseline:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All figures; those of what was left out are missing."""
-    settings = load_preset(Settings, arguments.preset)
+    settings = judged_apart(load_preset(Settings, arguments.preset))
     grid = {name: getattr(arguments, name) for name in ("rows", "columns", "yaws")}
     settings = settings.model_copy(
         update={
@@ -143,11 +143,17 @@ def judge(policy: Baseline, settings: Settings, name: str) -> dict[str, Any]:
             for each in track(trials, f"judging {name}", console=CONSOLE, transient=True)
         ]
     successes = sum(success for success, _ in results)
+    cells: dict[str, tuple[int, int]] = {}
+    for placement, (success, _) in zip(trials, results, strict=True):
+        cell = f"{placement.row},{placement.column}"
+        so_far, count = cells.get(cell, (0, 0))
+        cells[cell] = (so_far + success, count + 1)
     interval = wilson_interval(successes, len(results))
     return {
         "success": successes / len(results),
         "successes": successes,
         "trials": len(results),
+        "cells": cells,
         "wilson_low": interval.low,
         "wilson_high": interval.high,
         "cycle_steps": float(np.median([steps for success, steps in results if success])) if successes else None,

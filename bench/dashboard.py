@@ -176,7 +176,8 @@ def training(day: Settings, folder: Path) -> Iterator[str]:
             ready = settings.folder / READY_FILE
             eventually(lambda: ready.is_file() or child.status is not None, "the learner", READY_S)
             address = str(json.loads(ready.read_text())["address"])
-            eventually(lambda: updates(address) > 300, f"training\n{child.last_lines()}", READY_S)
+            # A learner answers 50 such questions a second at most.
+            eventually(lambda: updates(address) > 300, f"training\n{child.last_lines()}", READY_S, look_every_s=0.5)
             yield address
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from actor.loop import ControlLoop
 from actor.onlookers import Onlookers
 from actor.roles import ActingPolicy, Link, RewardJudge
 from actor.settings import start_seed
+from actor.timing import LoopTiming
 from console.arm import opened_arm
 from console.errors import ConsoleError
 from console.operator import opened_operator
@@ -26,6 +28,7 @@ from console.run_folder import TIMING_FILE
 from console.settings import Settings
 from console.stopping import stop_event
 from console.teller import Teller
+from console.telling import loud, tell
 from robot.cameras.contact_sheet import write_contact_sheet
 from robot.safety.emergency import EmergencyStop
 from teleop.countdown import CountedDown
@@ -68,6 +71,7 @@ def run_loop(
     judge: RewardJudge | None,
     countdown_s: float = 0.0,
     desk: CommandDesk | None = None,
+    timing: LoopTiming | None = None,
 ) -> None:
     """Open arm and devices, rehearse where that is due, and drive until the loop's settings or `stop` end it.
 
@@ -75,6 +79,7 @@ def run_loop(
     judge: pays the rewards; None: the task itself does
     countdown_s: before each demonstration of an operator that begins by itself
     desk: what people tell from elsewhere; None where nobody can
+    timing: how the ticks keep time, where somebody watches it meanwhile
     """
     seed = start_seed(settings.seed, link.progress.next_episode)
     rehearsing = is_person(settings) and settings.teleop.rehearsal and link.progress.env_steps == 0
@@ -82,8 +87,8 @@ def run_loop(
         opened_operator(settings, seed, emergency, console, desk) as operator,
         opened_arm(settings, seed, emergency) as env,
     ):
-        if rehearsing and not rehearse(env, operator, settings.contract, console, stop):
-            console.print("the rehearsal was not finished: nothing was recorded", highlight=False)
+        if rehearsing and not rehearse(env, operator, settings.contract, loud(console), stop):
+            tell(console, "the rehearsal was not finished: nothing was recorded", logging.WARNING)
             return
         write_contact_sheet(settings.folder, env.arm.read().frames, settings.contract.cameras)
         with teller:
@@ -98,6 +103,7 @@ def run_loop(
                 CameraWatch(reference, settings.contract, settings.arm.drift),
                 teller if desk is None else Onlookers(desk.board, teller),
                 judge,
+                timing,
             )
             # A collection of all that is loaded takes 0.15 s, in some tick; what is here now stays anyway.
             gc.collect()
@@ -109,9 +115,9 @@ def run_loop(
 
 def _tell_how_it_went(loop: ControlLoop, warnings: Sequence[str], settings: Settings, console: Console) -> None:
     if loop.gaps:
-        console.print(f"[yellow]{loop.gaps} episodes were cut because this machine or process had slept[/]")
+        tell(console, f"{loop.gaps} episodes were cut because this machine or process had slept", logging.WARNING)
     for warning in warnings:
-        console.print(f"[yellow]{warning}[/]")
+        tell(console, warning, logging.WARNING)
     if loop.timing.line():
-        console.print(loop.timing.line(), highlight=False)
+        tell(loud(console), loop.timing.line())
     (settings.folder / TIMING_FILE).write_text(json.dumps(loop.timing.summary(), indent=1) + "\n")

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from console.dashboard.child import dashboard_url
 from console.errors import ConsoleError
+from console.last_lines import line_ended
 from console.presets import dump_settings, load_settings
 from console.run_folder import READY_FILE, SETTINGS_FILE, STORE_FILE
 from console.run_report import paper_deviations, report_run
@@ -105,6 +106,7 @@ def _watch(learner: Child, actor: Child, settings: Settings, console: Console) -
     start_s = time.monotonic()
     with (
         StoreReader(settings.folder / STORE_FILE, settings.contract) as store,
+        line_ended(console),
         Live(console=console, refresh_per_second=2) as live,
     ):
         while actor.status is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from actor.link_state import Welcome
 from console.errors import ConsoleError
 from console.run_folder import REFERENCE_FOLDER
 from console.settings import Settings
+from console.telling import tell
 from demos.demo_set import EXPERIENCE_FILE, HASH_DIGITS, REFERENCE, open_demo_set, read_facts
 from learner.store import ExperienceStore
 from robot.cameras.reference import REFERENCE_FILE
@@ -27,10 +29,10 @@ def adopt_demo_sets(settings: Settings, store: ExperienceStore, console: Console
         settings.contract.require_equal(facts.contract, "this run", f"the demo set {facts.name} in {folder}")
         if store.lacks(folder / EXPERIENCE_FILE):
             new = store.adopt(open_demo_set(folder, settings.contract).experience)
-        console.print(
+        tell(
+            console,
             f"demo set {facts.name} {facts.hash[:HASH_DIGITS]}: {facts.episodes} demonstrations, {new or 'none'} of "
             f"them new to this run",
-            highlight=False,
         )
 
 
@@ -47,10 +49,10 @@ def demonstrations_to_record(settings: Settings, welcome: Welcome, console: Cons
             f"demonstration from any; start it with the same settings"
         )
     if shared:
-        console.print(
+        tell(
+            console,
             f"the learner has {shared} demonstrations from demo sets; of {wanted} that are wanted "
             f"{max(0, wanted - shared)} are to be recorded",
-            highlight=False,
         )
     return max(0, wanted - shared)
 
@@ -62,13 +64,12 @@ def reference_folder(settings: Settings, to_record: int, console: Console) -> Pa
         return own
     for folder in settings.demo_sets:
         if (folder / REFERENCE / REFERENCE_FILE).is_file():
-            console.print(f"the cameras are compared with those of {folder}", highlight=False)
+            tell(console, f"the cameras are compared with those of {folder}")
             return folder / REFERENCE
-    console.print(
+    tell(
+        console,
         "none of demo_sets lies on this host with a reference of its cameras: nobody will notice a lamp or a pushed "
         "camera; copy the set here, too, under the same path",
-        style="yellow",
-        markup=False,
-        soft_wrap=True,
+        logging.WARNING,
     )
     return own

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from console.settings import Settings
+from console.telling import tell
 from policy.encoder import Encoder
 from reward_classifier.artefact import ClassifierFacts, SuccessClassifier, open_classifier
 from reward_classifier.errors import ArtefactError
@@ -27,7 +28,7 @@ def open_paying_classifier(settings: Settings, encoder: Encoder, console: Consol
             f"{folder}`, or name the folder of another with --judge.classifier"
         )
     classifier = open_classifier(folder, settings.contract, encoder)
-    console.print(f"rewards are paid by {describe(classifier.facts)}", highlight=False, markup=False, soft_wrap=True)
+    tell(console, f"rewards are paid by {describe(classifier.facts)}")
     return classifier
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import ExitStack
+from typing import Annotated
 
+from pydantic import Field
 from rich.console import Console
 
 from console.dashboard.access import load_access
 from console.dashboard.child import dashboard_beside, told_address
 from console.demo_sets import adopt_demo_sets
+from console.learner_view import LearnerView, shown
+from console.logs import logged
 from console.mirror.child import mirrors_beside
 from console.mirror.sink import require_installed
-from console.presets import load_settings
+from console.presets import AMONG_OPTIONS, load_options
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.run_report import paper_deviations
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
+from console.telling import loud, tell
 from learner.checkpoint_folder import CHECKPOINTS, last_policy_version
 from learner.disk import write_atomically
 from learner.publisher import PolicyPublisher
@@ -25,28 +31,44 @@ from learner.service import LearnerServer
 from learner.store import ExperienceStore
 from learner.trainer import Trainer
 from nudge.v1 import learner_pb2 as pb
+from policy.contract import Frozen
 from policy.encoder import load_encoder
+
+
+class LearnerOptions(Frozen):
+    """Store what actors send, train, and publish, until Ctrl+C. Started again, it goes on where it was."""
+
+    quiet: bool = Field(default=False, description="Print warnings, errors and what it came to; all else is logged.")
+    settings: Annotated[Settings, *AMONG_OPTIONS]
 
 
 def main(argv: list[str]) -> int:
     """Store, train and publish until someone says stop; the newest policy is left in the run folder."""
-    settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge learner")
-    serve(settings, Console())
+    options = load_options(LearnerOptions, argv, DEFAULT_PRESET, "nudge learner")
+    serve(options.settings, Console(quiet=options.quiet))
     return 0
 
 
 def serve(settings: Settings, console: Console) -> None:
-    """One run of the learner, resumed where its folder says it was."""
+    """One run of the learner, resumed where its folder says it was; logged in that folder.
+
+    console: shows the run live; a quiet one hears of what is wrong, and what the run came to
+    """
     stop = stop_event()
     load_security(settings.service)  # what is wrong with key files is said before anything is made or loaded
     load_access(settings.dashboard)
     for service in settings.mirror.to:
         require_installed(service)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    with logged(settings.folder, "learner", settings.logs):
+        _serve(settings, console, stop)
+
+
+def _serve(settings: Settings, console: Console, stop: threading.Event) -> None:
     folder = settings.folder
-    folder.mkdir(parents=True, exist_ok=True)
     for line in paper_deviations(settings):
         if line.startswith("learner."):
-            console.print(f"not as in the paper: {line}")
+            tell(console, f"not as in the paper: {line}")
     trainer_settings = settings.learner.trainer
     publisher = PolicyPublisher(
         last_policy_version(
@@ -85,10 +107,14 @@ def serve(settings: Settings, console: Console) -> None:
         )
         address = f"{settings.service.host}:{server.start()}"
         write_atomically(folder / READY_FILE, json.dumps({"address": address}).encode())
-        console.print(f"listening on {address}, run {settings.run!r}, {store.counts().env_steps} steps in store")
-        console.print(told_address(settings, dashboard))
+        tell(console, f"listening on {address}, run {settings.run!r}, {store.counts().env_steps} steps in store")
+        tell(console, told_address(settings, dashboard))
+        view = LearnerView(settings, server.status, dashboard)
+        stack.callback(view.close)
         try:
-            trainer.run(stop)
+            with shown(view, console):
+                trainer.run(stop)
+            tell(loud(console), view.line())
         finally:
             (folder / READY_FILE).unlink(missing_ok=True)
             server.stop()

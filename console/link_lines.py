@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 from rich.console import Console
 
 from actor.link import LearnerLink, LinkState, LinkStatus, PauseCause
+from console.telling import tell
 
 INTERVAL_S = 1.0  # no two lines come closer: a connection that comes and goes does not fill the screen
 SAME_STATE_S = 60.0  # nor do two of which only the reason differs
@@ -44,7 +46,10 @@ class LinkLines:
             other_reason = state.error != self._error and now_s - self._said_s >= SAME_STATE_S
             if _key(state) != self._key or other_reason:
                 self._key, self._error, self._said_s = _key(state), state.error, now_s
-                self._console.print(f"{time.strftime('%H:%M:%S')}  {told(state)}", highlight=False, markup=False)
+                line = f"{time.strftime('%H:%M:%S')}  {told(state)}"
+                tell(
+                    self._console, line, logging.WARNING, style=""
+                )  # also where it is over: that is to be read as well
 
 
 def told(state: LinkState) -> str:

@@ -11,6 +11,7 @@ from actor.command_desk import CommandDesk
 from actor.commanded import CommandedOperator
 from console.errors import ConsoleError
 from console.settings import Settings
+from console.telling import tell
 from robot.safety.emergency import EmergencyStop
 from teleop.attended import AttendedProgram
 from teleop.device import TeleopDevice
@@ -69,7 +70,7 @@ def _keyboard(settings: Settings, latch: EventLatch, stack: ExitStack, console: 
     """The keyboard, open, and in the terminal which key does what."""
     keyboard = stack.enter_context(Keyboard(settings.teleop.keyboard, settings.contract, latch, drives=drives))
     for line in (keyboard.source, *key_lines(settings.teleop.keyboard.keys, drives=drives)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        tell(console, line)
     return keyboard
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from actor.settings import LoopSettings
 from console import priority
+from console.telling import tell
 
 
 def asked_niceness(settings: LoopSettings, console: Console) -> AbstractContextManager[None]:
@@ -29,5 +31,5 @@ def asked_realtime(settings: LoopSettings, console: Console) -> AbstractContextM
 def _told(asked: AbstractContextManager[str], what: str, cure: str, console: Console) -> Iterator[None]:
     with asked as refused:
         if refused:
-            console.print(f"no right to {what} ({refused}): {cure}", style="yellow", markup=False, soft_wrap=True)
+            tell(console, f"no right to {what} ({refused}): {cure}", logging.WARNING)
         yield

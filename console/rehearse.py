@@ -16,6 +16,7 @@ from actor.clock import Deadlines
 from actor.recovery import wait_until_sound
 from console.arm import opened_arm
 from console.errors import ConsoleError
+from console.last_lines import line_ended
 from console.operator import opened_operator
 from console.presets import load_settings
 from console.settings import DEFAULT_PRESET, Settings
@@ -62,7 +63,7 @@ def rehearse(env: ArmEnv, operator: Operator, contract: Contract, console: Conso
         soft_wrap=True,
     )
     rehearsal = Rehearsal(contract)
-    with Live(console=console, refresh_per_second=4) as live:
+    with line_ended(console), Live(console=console, refresh_per_second=4) as live:
         while not stop.is_set():
             try:
                 verdict = _until_done(env, operator, contract, rehearsal, live, stop)

@@ -7,6 +7,7 @@ STORE_FILE = "experience.sqlite"
 SPOOL_FILE = "spool.sqlite"  # the actor's steps until the learner has them
 METRICS_FILE = "metrics.jsonl"
 REFERENCE_FOLDER = "reference"  # how the demonstrations looked, against which the cameras are watched
+LOGS_FOLDER = "logs"  # what learner and actor have logged: JSON lines, rotated
 WATCHDOG_LOG_FILE = "watchdog.log"  # what the arm's watchdog has done
 TIMING_FILE = "timing.json"  # parts of the actor's tick
 POLICY_FILE = "policy.safetensors"  # the newest snapshot

@@ -17,6 +17,7 @@ from console.coach.settings import CoachSettings
 from console.dashboard.settings import DashboardSettings
 from console.demo_settings import DemoSettings
 from console.doctor_settings import DoctorSettings
+from console.log_settings import LogSettings
 from console.mirror.settings import MirrorSettings
 from console.run_folder import CLASSIFIER_FOLDER
 from demos.settings import CheckSettings, RecordSettings
@@ -80,6 +81,7 @@ class Settings(Frozen):
     mirror: MirrorSettings = Field(
         default=MirrorSettings(), description="Where else the curves of a run are to be seen."
     )
+    logs: LogSettings = Field(default=LogSettings(), description="What learner and actor keep of their logs.")
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")
     coach: CoachSettings = Field(default=CoachSettings(), description="From where on `nudge coach` says something.")
     demo: DemoSettings = Field(default=DemoSettings(), description="What `nudge demo` does besides.")

@@ -86,6 +86,15 @@ class PatientWriter:
                 return done
 
 
+def drop_unfinished_line(path: Path) -> None:
+    """A process that was killed as it wrote may have left a part of a line, and the next line would be joined to it."""
+    if path.is_file():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+
+
 class AppendedFile:
     """A file that grows by whole pieces: one that does not fit leaves nothing behind."""
 
@@ -93,9 +102,14 @@ class AppendedFile:
         self.path = path
         self._file = path.open("ab", buffering=0)
 
+    @property
+    def size_bytes(self) -> int:
+        """How large it is now."""
+        return os.fstat(self._file.fileno()).st_size
+
     def append(self, data: bytes) -> None:
         """Write all of it; raise `DiskFull` and leave the file as it was when there is no room."""
-        before = os.fstat(self._file.fileno()).st_size
+        before = self.size_bytes
         try:
             with room_needed(self.path, f"{len(data)} bytes more"):
                 written = 0

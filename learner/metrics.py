@@ -15,7 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import scalar
 
-from learner.disk import AppendedFile, room_needed
+from learner.disk import AppendedFile, drop_unfinished_line, room_needed
 
 
 class MetricsLog:
@@ -29,7 +29,7 @@ class MetricsLog:
         board = folder / "tensorboard"
         with room_needed(folder, "the metrics"):
             board.mkdir(parents=True, exist_ok=True)
-            _drop_unfinished_line(folder / "metrics.jsonl")
+            drop_unfinished_line(folder / "metrics.jsonl")
             self._lines = AppendedFile(folder / "metrics.jsonl")
             # A file of this name is what TensorBoard looks for; one for each process, in the order of their time.
             name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
@@ -61,15 +61,6 @@ class MetricsLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _drop_unfinished_line(path: Path) -> None:
-    """A process that was killed as it wrote may have left a part of a line, and the next line would be joined to it."""
-    if path.is_file():
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, whole)
 
 
 def _records(updates: int, values: Mapping[str, float], *, header: bool) -> bytes:

@@ -108,6 +108,10 @@ class LearnerServer:
         log.info("gRPC listens behind the TLS door on 127.0.0.1:%d, and takes calls from there only", inner_port)
         return door.port
 
+    def status(self) -> pb.StatusReply:
+        """What a call of `Status` is answered, for this process itself: without a limit, and over no wire."""
+        return self._servicer.status()
+
     def stop(self, grace_s: float = 2.0) -> None:
         """Store what has arrived, end all streams, and return when no handler runs any more. May be called twice."""
         self._health.enter_graceful_shutdown()

@@ -73,6 +73,14 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         """Let every stream end with what has arrived."""
         self._stopping.set()
 
+    def status(self) -> pb.StatusReply:
+        """Where the run stands, for whoever asks."""
+        reply = pb.StatusReply()
+        reply.CopyFrom(self._status())
+        reply.last_step_age_s = -1.0 if self._last_step_s is None else time.monotonic() - self._last_step_s
+        self._commands.add_to(reply)
+        return reply
+
     def Hello(  # noqa: N802  # the name in the .proto
         self, request: pb.HelloRequest, context: grpc.ServicerContext
     ) -> pb.HelloReply:
@@ -150,11 +158,7 @@ class LearnerServicer(pb_grpc.LearnerServicer):
         if wait_s > 0:
             reason = f"more than {self._settings.status_calls_per_s:g} status calls a second; wait {wait_s:.2f} s"
             self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
-        reply = pb.StatusReply()
-        reply.CopyFrom(self._status())
-        reply.last_step_age_s = -1.0 if self._last_step_s is None else time.monotonic() - self._last_step_s
-        self._commands.add_to(reply)
-        return reply
+        return self.status()
 
     def Command(  # noqa: N802
         self, request: pb.CommandRequest, context: grpc.ServicerContext

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot.arm import JOINT_NAMES
-from robot.scene import CUBE_HALF_M, build_scene
+from robot.scene import build_scene
 from robot.task import CubePose
 
 SUBSTEP_S = 0.005
@@ -43,7 +43,7 @@ class Desk:
         """Lay the cube on the table, at rest."""
         half = pose.yaw_rad / 2
         self.data.qpos[self._cube_qpos : self._cube_qpos + 7] = (
-            *(pose.x_m, pose.y_m, CUBE_HALF_M),
+            *(pose.x_m, pose.y_m, self.model.geom_size[self._cube_geom, 2]),
             *(math.cos(half), 0.0, 0.0, math.sin(half)),
         )
         self.data.qvel[self._cube_dofs : self._cube_dofs + 6] = 0.0

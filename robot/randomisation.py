@@ -22,6 +22,10 @@ class Randomisation:
             "cam_pos": model.cam_pos.copy(),
             "cam_quat": model.cam_quat.copy(),
             "geom_friction": model.geom_friction.copy(),
+            "geom_size": model.geom_size.copy(),
+            "geom_rbound": model.geom_rbound.copy(),
+            "geom_aabb": model.geom_aabb.copy(),
+            "bvh_aabb": model.bvh_aabb.copy(),
         }
 
     def apply(self, generator: np.random.Generator) -> None:
@@ -32,9 +36,7 @@ class Randomisation:
             getattr(self._model, name)[:] = value
         self._light_and_colours(generator)
         self._cameras(generator)
-        cube = self._model.geom("cube").id
-        spread = self._settings.friction
-        self._model.geom_friction[cube, 0] *= generator.uniform(1 - spread, 1 + spread)
+        self._cube(generator)
 
     def _light_and_colours(self, generator: np.random.Generator) -> None:
         model, light, colour = self._model, self._settings.light, self._settings.colour
@@ -44,6 +46,17 @@ class Randomisation:
             rgba[:3] = np.clip(rgba[:3] + generator.uniform(-colour, colour, 3), 0, 1)
         # One shift for all printed parts: they come from one spool of filament.
         model.mat_rgba[:, :3] = np.clip(model.mat_rgba[:, :3] + generator.uniform(-colour, colour, 3), 0, 1)
+
+    def _cube(self, generator: np.random.Generator) -> None:
+        model, friction, size = self._model, self._settings.friction, self._settings.cube_size
+        cube, body = model.geom("cube").id, model.body("cube").id
+        model.geom_friction[cube, 0] *= generator.uniform(1 - friction, 1 + friction)
+        factor = generator.uniform(1 - size, 1 + size)
+        nodes = slice(model.body_bvhadr[body], model.body_bvhadr[body] + model.body_bvhnum[body])
+        # Whoever looks for contacts looks within these bounds first.
+        for bounds in (model.geom_size, model.geom_rbound, model.geom_aabb):
+            bounds[cube] *= factor
+        model.bvh_aabb[nodes] *= factor
 
     def _cameras(self, generator: np.random.Generator) -> None:
         position_m, angle_rad = self._settings.camera_position_m, self._settings.camera_angle_rad

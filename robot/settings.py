@@ -61,12 +61,15 @@ class ControllerSettings(Frozen):
 class RandomisationSettings(Frozen):
     """Domain randomisation of the simulated scene, drawn anew at each reset."""
 
-    enabled: bool = Field(default=False, description="Randomise light, colours, cameras and friction at each reset.")
+    enabled: bool = Field(default=False, description="Randomise light, colours, cameras and cube at each reset.")
     light: float = Field(default=0.35, ge=0, le=1, description="Relative spread of the light's strength.")
     colour: float = Field(default=0.25, ge=0, le=1, description="Spread of the colours of table, cube and arm (0..1).")
     camera_position_m: float = Field(default=0.006, ge=0, description="Spread of each camera's position [m].")
     camera_angle_rad: float = Field(default=0.03, ge=0, description="Spread of each camera's direction [rad].")
     friction: float = Field(default=0.3, ge=0, lt=1, description="Relative spread of the cube's sliding friction.")
+    cube_size: float = Field(
+        default=0.1, ge=0, lt=0.5, description="Relative spread of the cube's edges; its mass stays what it is."
+    )
 
 
 class ArmSettings(Frozen):

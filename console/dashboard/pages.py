@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from console.checkpoints import figures as checkpoint_figures
-from console.dashboard.reading import ago, share, size
 from console.dashboard.run_state import RunState
+from console.key_numbers import ago, share, size
 from console.replay_figure import ReplayFigure
 from console.replay_numbers import numbers
 from console.replay_reel import SESSION_DIGITS, Replayed

@@ -11,10 +11,11 @@ from markupsafe import Markup
 
 from console.dashboard import figures
 from console.dashboard.advice import Advising
-from console.dashboard.reading import actors, alerts, band, key_numbers, phase, share
+from console.dashboard.reading import actors, alerts, band, key_numbers, phase
 from console.dashboard.run_state import RunState
 from console.dashboard.seams import Coach
 from console.evaluation_grid import make_grid
+from console.key_numbers import share
 from console.page import page_template
 from console.report import training_curve
 from console.report_data import Evaluation, ReportError

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from console.dashboard.run_state import RunState
+from console.key_numbers import KeyNumber, Mood, ago, share, size
 from console.report import duration
 from console.report_figures import TrainingCurve
 from console.svg import number
 from learner.health import CHECKS, FLAG, find, q_bounds
 from policy.experience import Source
-
-Mood = Literal["", "good", "warn", "bad"]
 
 SILENT_S = 3.0  # from then on nobody can say who is in control
 LITTLE_ROOM_BYTES = 2e9
@@ -32,16 +30,6 @@ class Band:
     words: str
     css: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyNumber:
-    """A figure as it is shown. detail: what it is measured against"""
-
-    label: str
-    value: str
-    detail: str
-    mood: Mood = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +105,14 @@ def _training(state: RunState) -> list[KeyNumber]:
         return []
     found = {name.removeprefix(FLAG) for name, value in metrics.items() if name.startswith(FLAG) and value > 0}
     per_s = metrics.get("updates_per_s") if learner is None else learner.updates_per_s
+    updates = state.metrics.updates if learner is None else learner.updates
     behind = int(metrics.get("steps_behind", 0)) if learner is None else learner.steps_behind
     utd, bound = metrics.get("effective_utd"), q_bounds(settings.sac, metrics)[1]
     target = settings.sac.target_entropy
     target = -len(state.settings.contract.action) / 2 if target is None else target
     late = f", {number(behind)} steps behind" if behind else ""
     return [
-        KeyNumber("updates / s", number(_rounded(per_s)), f"{number(state.metrics.updates)} updates"),
+        KeyNumber("updates / s", number(_rounded(per_s)), f"{number(updates)} updates"),
         KeyNumber(
             "updates / step",
             number(_rounded(utd)),
@@ -211,29 +200,6 @@ def _health(state: RunState) -> list[Alert]:
             title = check.title[0].upper() + check.title[1:]
             found.append(Alert("warn" if name == "utd_starved" else "bad", title, numbers + check.cure))
     return found
-
-
-def share(value: float) -> str:
-    """0.953 -> '95 %'; NaN -> '–'."""
-    return "–" if value != value else f"{100 * value:.0f} %"  # noqa: PLR0124  # only NaN differs from itself
-
-
-def size(count: int) -> str:
-    """Bytes as people say them: 1234567 -> '1.2 MB'."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
-def ago(seconds: float) -> str:
-    """A time that has passed, in one unit: '12 s', '5 min', '3 h', '2 d'."""
-    for unit, length_s in (("d", 172_800), ("h", 7200), ("min", 120)):
-        if seconds >= length_s:
-            return f"{seconds / {'d': 86_400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _rounded(value: float | None) -> float | None:

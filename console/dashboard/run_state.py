@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from console.dashboard.learner_look import LearnerLook
 from console.dashboard.metrics_tail import MetricsTail
@@ -69,16 +70,33 @@ class RunState:
         return [EpisodeSummary.model_validate(record) for record in self.episodes.values()]
 
 
-class RunWatch:
-    """Looks at a run again and again. One thread at a time; `frame` and `cursors` from any."""
+class Asked(Protocol):
+    """Where a learner is asked how it stands (`console.dashboard.learner_look`)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def ask(self) -> pb.StatusReply | str | None:
+        """What it says; why it does not answer, in words; None where none runs."""
+        ...
+
+    def close(self) -> None:
+        """Ask no more."""
+        ...
+
+
+class RunWatch:
+    """Looks at a run again and again. One thread at a time; `frame` and `cursors` from any.
+
+    learner: None asks the one of the run folder, over the wire
+    ask_every_s: so often at most
+    """
+
+    def __init__(self, settings: Settings, learner: Asked | None = None, ask_every_s: float = STATUS_EVERY_S) -> None:
         self.settings = settings
+        self._ask_every_s = ask_every_s
         self._store: StoreReader | None = None
         self._watch: StoreWatch | None = None
         self._inode = 0
         self._metrics = MetricsTail(settings.folder / METRICS_FILE)
-        self._learner = LearnerLook(settings.folder, settings.service, settings.link.tls)
+        self._learner = learner or LearnerLook(settings.folder, settings.service, settings.link.tls)
         self._answer: pb.StatusReply | str | None = None
         self._asked_s = float("-inf")
 
@@ -87,7 +105,7 @@ class RunWatch:
         problem = self._look_at_store()
         self._metrics.look()
         now_s = time.monotonic()
-        if now_s - self._asked_s >= STATUS_EVERY_S:
+        if now_s - self._asked_s >= self._ask_every_s:
             self._answer, self._asked_s = self._learner.ask(), now_s
         learner = self._answer if isinstance(self._answer, pb.StatusReply) else None
         newest = None if self._watch is None else self._watch.newest

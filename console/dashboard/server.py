@@ -21,9 +21,9 @@ from console.dashboard import pages
 from console.dashboard.access import Access
 from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
-from console.dashboard.reading import share
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.seams import Commands
+from console.key_numbers import share
 from console.page import page_template
 from console.words import WORDS
 from policy.errors import NudgeError

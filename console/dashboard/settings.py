@@ -17,6 +17,6 @@ class DashboardSettings(Frozen):
     port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes a free one.")
     token_file: Path | None = Field(default=None, description="File of the token that a browser must give once.")
     refresh_s: float = Field(
-        default=0.3, ge=0.05, le=10, description="How often open pages are brought up to date [s]."
+        default=0.4, ge=0.05, le=10, description="How often open pages are brought up to date [s]."
     )
     niceness: int = Field(default=10, ge=0, le=19, description="How far it stands back behind the learner.")

@@ -12,6 +12,7 @@ from console.presets import PRESET_OPTION
 from console.run_folder import LEARNER_SETTINGS_FILE
 from console.settings import Settings
 from console.stopping import Child
+from console.telling import loud, tell
 
 LAST_LOOK_S = 5.0  # what a mirror may take to read what came last, before `finish_s` begins
 
@@ -32,10 +33,10 @@ def mirrors_beside(settings: Settings, console: Console) -> Iterator[None]:
             child = Child(f"mirror to {service}", arguments, log, LAST_LOOK_S + chosen.finish_s)
             children.append(stack.enter_context(child))
             where = destination(service, chosen)
-            console.print(f"{service}: curves, ends of episodes and settings go to {where}; it reports in {log}")
+            tell(console, f"{service}: curves, ends of episodes and settings go to {where}; it reports in {log}")
         yield
         for child in children:  # all at once: none waits for another one's service
             child.ask_to_stop()
     for child in children:
         if child.status:
-            console.print(f"{child.name}: it ended without having sent everything: {child.last_lines(1)}")
+            tell(loud(console), f"{child.name}: it ended without having sent everything: {child.last_lines(1)}")

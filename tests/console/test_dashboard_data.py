@@ -15,11 +15,12 @@ from console.dashboard.figures import thinned, training_by_cell
 from console.dashboard.hub import Hub
 from console.dashboard.metrics_tail import MetricsTail
 from console.dashboard.parts import Parts
-from console.dashboard.reading import actors, ago, alerts, band, key_numbers, phase, size
+from console.dashboard.reading import actors, alerts, band, key_numbers, phase
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
 from console.dashboard.settings import DashboardSettings
 from console.errors import ConsoleError
+from console.key_numbers import ago, size
 from console.report import training_curve
 from console.report_data import Grid
 from console.report_figures import TrainingCurve

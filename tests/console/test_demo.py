@@ -115,6 +115,7 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert (run / "report.html").stat().st_size > 20_000
     assert "autonomous success" in output
     assert re.search(r"dashboard +http://127\.0\.0\.1:\d+", output)
+    assert re.search(r"^evaluating the policy alone", output, re.MULTILINE)  # not at the end of the table's last line
     assert processes_of(tmp_path) == []
 
 

@@ -85,6 +85,23 @@ def test_a_person_reads_in_the_last_line_who_drives() -> None:
         eventually(lambda: "waiting for you" in output.getvalue())
 
 
+def test_on_a_quiet_console_faults_are_told_and_what_waits_for_the_operator_and_nothing_else() -> None:
+    output = io.StringIO()
+    teller = Teller(Console(file=output, width=200, quiet=True, force_terminal=True, color_system=None), person=True)
+    with teller:
+        teller.control_changed(Control.HUMAN)
+        teller.episode_ended(outcome())
+        teller.operator_awaited("press [space] to begin")
+        teller.arm_faulty(BusLost("bus: unplugged"))
+    assert output.getvalue().splitlines() == ["waiting for you: press [space] to begin", "bus: unplugged"]
+
+
+def test_reasons_are_told_as_they_are_whatever_stands_in_them() -> None:
+    teller, output = told(person=False)
+    teller.episode_ended(outcome(success=False, cut="stopped [/by] hand", rejected="dimension [x]"))
+    assert output.getvalue().strip().endswith("cut: stopped [/by] hand, refused: dimension [x]")
+
+
 def test_a_log_file_gets_a_line_instead_and_a_program_none() -> None:
     teller, output = told(person=True)
     with teller:

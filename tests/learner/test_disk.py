@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from disks import no_file_larger_than
 from learner.columns import MappedColumns
 from learner.disk import AppendedFile, DiskFull, room_needed
 from learner.metrics import MetricsLog
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """Refuse to let any file of this process grow beyond so many bytes: without any rights, and not made up."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def fill_up(disk: Path) -> Path:

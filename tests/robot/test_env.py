@@ -104,6 +104,22 @@ def test_randomisation_changes_the_looks_and_only_when_enabled() -> None:
     assert np.abs(one.astype(int) - other).mean() > 2
 
 
+def test_a_cube_of_another_size_lies_on_the_table() -> None:
+    arm = ArmSettings(randomisation=RandomisationSettings(enabled=True, cube_size=0.3))
+    made = make_env(sim_contract(), arm, TaskSettings(), seed=0)
+    halves_m = []
+    for _ in range(4):
+        made.reset(options={"start": START})
+        for _ in range(3):
+            _, _, _, _, info = made.step(STILL)
+        assert isinstance(made.arm, SimArm)
+        halves_m.append(made.arm.model.geom("cube").size[2])
+        assert info["sim_only"][2] == pytest.approx(halves_m[-1], abs=2e-4)
+    made.close()
+    assert max(halves_m) - min(halves_m) > 0.002
+    assert min(halves_m) > 0.7 * 0.0135
+
+
 def test_the_compiled_contacts_are_stiff_and_neighbouring_links_do_not_touch(env: ArmEnv) -> None:
     arm = env.arm
     assert isinstance(arm, SimArm)

@@ -68,6 +68,16 @@ class Tab:
         """The finger goes."""
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
+    def click(self, selector: str) -> None:
+        """The mouse on what a CSS selector finds first."""
+        place = f"(() => {{ const it = document.querySelector({json.dumps(selector)}); if (!it) return null; "
+        place += "it.scrollIntoView({block: 'center'}); const box = it.getBoundingClientRect(); "
+        place += "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        found = self.evaluate(place)
+        assert found is not None, f"{selector}: nothing on the page to click on"
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=found[0], y=found[1], button="left", clickCount=1)
+
     def close(self) -> None:
         """Close it."""
         self._browser.call("Target.closeTarget", targetId=self._target)

@@ -9,12 +9,14 @@ SOON_S = 20.0  # far more than most things take, on a busy machine too
 LOOK_EVERY_S = 0.01
 
 
-def eventually(holds: Callable[[], bool], what: str = "it", within_s: float = SOON_S) -> None:
+def eventually(
+    holds: Callable[[], bool], what: str = "it", within_s: float = SOON_S, look_every_s: float = LOOK_EVERY_S
+) -> None:
     """Wait until something holds; fails when it does not."""
     deadline_s = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline_s, f"{what}: did not happen within {within_s} s"
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(look_every_s)
 
 
 class Clock:

@@ -38,9 +38,14 @@ async function post(button) {
   button.disabled = true;
   try {
     const answer = await fetch(button.dataset.post, { method: "POST" });
-    told.textContent = await answer.text();
+    const words = await answer.text();
+    if (answer.ok && button.dataset.then) {
+      sessionStorage.setItem("told", words); // what came of it is read on the page that follows
+      window.location = button.dataset.then;
+      return;
+    }
+    told.textContent = words;
     told.className = answer.ok ? "soft" : "bad";
-    if (answer.ok && button.dataset.then) window.location = button.dataset.then;
   } catch (error) {
     told.textContent = `not sent: ${error.message}`;
     told.className = "bad";
@@ -53,6 +58,11 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-post]");
   if (button) post(button);
 });
+const words = sessionStorage.getItem("told");
+if (words) {
+  sessionStorage.removeItem("told");
+  document.getElementById("told").textContent = words;
+}
 if (document.body.dataset.since) {
   follow();
   setInterval(() => { if (Date.now() - heard > SILENT_MS) lost.hidden = false; }, 1000);

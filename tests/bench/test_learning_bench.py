@@ -1,0 +1,80 @@
+"""The benchmark of learning: its conditions are settings that exist, and its page is what the data say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import results_page
+from bench.baselines import parse
+from bench.learning_conditions import CONDITIONS, Condition, find
+from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
+from console.presets import load_settings
+from console.settings import Settings
+
+
+def a_row(condition: str = "6000", seed: int = 0, cells: dict[str, tuple[int, int]] | None = None) -> Row:
+    return Row(
+        condition=condition,
+        preset="demo",
+        seed=seed,
+        options=(),
+        exams=(Exam(look="as in training", cells=cells or {"0,0": (7, 8), "0,1": (8, 8)}, cycle_s=1.5),),
+        env_steps=6000,
+        robot_time_s=600.0,
+        teaching_s=300.0,
+        wall_s=480.0,
+        updates=24_000,
+        demonstrations=20,
+        intervention_share_last_50=0.02,
+        training_success_last_50=0.9,
+        demo_cycle_s=1.8,
+        curve=((600, 0.2, 0.3),),
+        judge="",
+        machine="a laptop",
+        code="abc",
+    )
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
+def test_each_condition_has_settings_that_exist(condition: Condition) -> None:
+    chosen = find(condition.name)
+    if chosen.imitates:
+        assert parse(["plain", *chosen.options]).source == "plain"
+        return
+    changed = load_settings(Settings, list(chosen.options), chosen.preset or "demo", "test")
+    assert str(changed.loop.max_env_steps) in chosen.options
+    for _, options in chosen.looks:
+        assert load_settings(Settings, [*chosen.options, *options], chosen.preset or "demo", "test") != changed
+
+
+def test_a_condition_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(SystemExit, match=r"'slow': there is none, expected one of plain, "):
+        find("slow")
+
+
+def test_a_run_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    keep_rows(tmp_path / "results.json", [a_row(seed=0), a_row(seed=1)])
+    again = a_row(seed=1, cells={"0,0": (0, 8)})
+    assert keep_rows(tmp_path / "results.json", [again]) == (a_row(seed=0), again)
+    assert read_rows(tmp_path / "results.json") == (a_row(seed=0), again)
+
+
+def test_results_of_another_kind_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('[{"condition": "plain"}]')
+    with pytest.raises(SystemExit, match=r"results.json: not results of this version"):
+        read_rows(tmp_path / "results.json")
+
+
+def test_seeds_count_together_and_the_worst_cell_is_told() -> None:
+    page = results_page.page([a_row(seed=0), a_row(seed=1, cells={"0,0": (4, 8), "0,1": (8, 8)})])
+    assert (
+        "| **84.4 %** of 32, 68.2 to 93.1 % | 93.8 %, 75 % | 50 % | 2 %, 2 % | 1.5 s, 1.8 s | 6,000 | 8 min |" in page
+    )
+
+
+def test_the_page_and_its_figure_are_what_the_data_say() -> None:
+    rows = read_rows(DATA)
+    assert results_page.PAGE.read_text() == results_page.page(rows)
+    assert results_page.FIGURE.read_text() == results_page.figure(rows)
