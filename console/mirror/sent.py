@@ -32,7 +32,7 @@ class Sent(Frozen):
 
 class _Memory(Frozen):
     id: str = Field(min_length=1)
-    destinations: dict[str, Sent] = {}
+    destinations: dict[str, Sent] = Field(default={})
 
 
 class SentFile:

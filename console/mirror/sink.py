@@ -59,7 +59,7 @@ def require_installed(service: Service) -> None:
     if find_spec(service) is None:
         raise SinkError(
             f"mirror.to: got {service}, but the package {service} is not installed; it comes with the extra "
-            f"`{service}`: uv sync --extra {service}, or pip install 'nudge-so101[{service}]'; or take {service} out of "
+            f"`{service}`: uv sync --extra {service}, or pip install 'nudge-so101[{service}]'; or take it out of "
             f"mirror.to"
         )
 

@@ -67,9 +67,7 @@ def new_episodes(folder: Path, sent: Sent) -> News:
         if record.complete and record.kind == "online"
     ]
     still_open = tuple(row for row, record in fresh.items() if not record.complete)
-    return points, sent.model_copy(
-        update={"episode_row": max(rows, default=sent.episode_row), "open_rows": still_open}
-    )
+    return points, sent.model_copy(update={"episode_row": max(rows, default=sent.episode_row), "open_rows": still_open})
 
 
 def new_evaluations(folder: Path, sent: Sent) -> News:

@@ -44,10 +44,12 @@ class TrackioSink:
 
         What a Space does not take lies in trackio's own folder then, and goes out with what comes next.
         """
-        run, self._run = self._run, None
-        if run is not None:
+        if self._run is not None:
+            import trackio
+
+            self._run = None
             with _refusals(), _quietly():
-                run.finish()
+                trackio.finish()
 
     def close(self) -> None:
         """Nothing is left open between two looks."""
@@ -89,6 +91,6 @@ def _refusals() -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError) as error:  # what requests, checks and the Hub's client raise
         raise SinkError(
-            f"trackio: {error}\ncheck the network, `hf auth login`, and mirror.trackio; without mirror.trackio.space it "
-            f"needs neither network nor account"
+            f"trackio: {error}\ncheck the network, `hf auth login`, and mirror.trackio; without "
+            f"mirror.trackio.space it needs neither network nor account"
         ) from error

@@ -11,7 +11,7 @@ from console.mirror.sink import SinkError
 from console.mirror.tail import new_episodes, new_evaluations, new_readings
 from console.report_data import Evaluation, Grid, Trial
 from console.run_folder import METRICS_FILE
-from learner.checkpoint_folder import CHECKPOINTS, checkpoint_name
+from learner.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
 from learner.rollback import roll_back
 from policy.experience import Source
 from shown_run import append, episode, finished_run, reading, settings_of
@@ -24,15 +24,20 @@ def write(folder: Path, *updates: int, mode: str = "a") -> None:
         file.writelines(reading(each, q_mean=each / 100) for each in updates)
 
 
+def checkpoint(folder: Path, updates: int) -> Path:
+    made = folder / CHECKPOINTS / checkpoint_name(updates)
+    made.mkdir(parents=True)
+    (made / META).write_text("{}")
+    return made
+
+
 def evaluation(version: int, *, success: bool = True) -> Evaluation:
     trial = Trial(
         row=0, column=0, cube_x_m=0.2, cube_y_m=0.0, cube_yaw_rad=0.0, success=success, steps=30, robot_time_s=3.0
     )
     grid = Grid(rows=1, columns=1, x_low_m=0.1, x_high_m=0.3, y_low_m=-0.1, y_high_m=0.1)
     failed = trial.model_copy(update={"success": False})
-    return Evaluation(
-        trials=(trial, failed), grid=grid, policy_version=version, deterministic=True, label="simulator"
-    )
+    return Evaluation(trials=(trial, failed), grid=grid, policy_version=version, deterministic=True, label="simulator")
 
 
 class TestReadings:
@@ -64,7 +69,7 @@ class TestReadings:
 
     def test_a_rollback_that_undoes_what_was_sent_begins_a_line_with_all_that_lasts(self, tmp_path: Path) -> None:
         for updates in (400, 800):
-            (tmp_path / CHECKPOINTS / checkpoint_name(updates)).mkdir(parents=True)
+            checkpoint(tmp_path, updates)
         write(tmp_path, 200, 400, 600, 800)
         _, sent = new_readings(tmp_path, Sent(episode_row=7))
         roll_back(tmp_path / CHECKPOINTS, tmp_path / CHECKPOINTS / checkpoint_name(400), env_steps=100)
@@ -96,8 +101,10 @@ class TestEpisodes:
         points, sent = new_episodes(settings.folder, Sent())
         # two demonstrations and three episodes of 4 steps each: the episodes end at 12, 16 and 20
         assert [(point.axis, point.at) for point in points] == [("env_steps", at) for at in (12, 16, 20)]
-        told = [tuple(point.values[f"episode/{name}"] for name in ("success", "success_alone", "human_share"))
-                for point in points]
+        told = [
+            tuple(point.values[f"episode/{name}"] for name in ("success", "success_alone", "human_share"))
+            for point in points
+        ]
         assert told == [(0, 0, 0), (1, 0, 0.5), (1, 1, 0)]
         assert new_episodes(settings.folder, sent) == ([], sent)
 
@@ -120,9 +127,7 @@ class TestEpisodes:
 
 class TestEvaluations:
     def test_go_once_wherever_they_lie(self, tmp_path: Path) -> None:
-        checkpoint = tmp_path / CHECKPOINTS / checkpoint_name(400)
-        checkpoint.mkdir(parents=True)
-        evaluation(400).save(checkpoint)
+        evaluation(400).save(checkpoint(tmp_path, 400))
         points, sent = new_evaluations(tmp_path, Sent())
         assert [(point.axis, point.at) for point in points] == [("policy_version", 400)]
         assert points[0].values["evaluation/success_rate"] == 0.5
