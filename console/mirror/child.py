@@ -39,4 +39,8 @@ def mirrors_beside(settings: Settings, console: Console) -> Iterator[None]:
             child.ask_to_stop()
     for child in children:
         if child.status:
-            tell(loud(console), f"{child.name}: it ended without having sent everything: {child.last_lines(1)}")
+            tell(
+                loud(console),
+                f"{child.name}: it ended without having sent everything, {child.log} says why; "
+                f"`nudge mirror --run {settings.run}` sends the rest",
+            )

@@ -12,6 +12,7 @@ from console.mirror.sink import Identity, Sink, destination, open_sink
 from console.mirror.tail import new_episodes, new_evaluations, new_readings
 from console.settings import Settings
 from policy.errors import NudgeError
+from policy.file_lock import FileLock
 
 SOURCES = (new_readings, new_episodes, new_evaluations)
 # What lets two runs be compared. Addresses, key files, cameras and ports of this station are nobody's business.
@@ -27,13 +28,18 @@ def told_settings(settings: Settings) -> dict[str, Any]:
 class Mirror:
     """A run at one service. Raise `NudgeError` for what the service or a file of the run refuses.
 
-    The run is opened there only when there is something to tell.
+    The run is opened there only when there is something to tell. One at a time: `LockHeld` for another one.
     patient: its end may take as long as it takes
     """
 
     def __init__(self, service: Service, settings: Settings, *, patient: bool) -> None:
         self.service, self.settings, self._patient = service, settings, patient
         self.where = destination(service, settings.mirror)
+        self._lock = FileLock(
+            settings.folder / f".mirror-{service}.lock",
+            f"mirror: another process sends run {settings.run} to {service} already, perhaps beside its learner; two "
+            f"would send everything twice: end that one first",
+        )
         self._file = SentFile(settings.folder, service)
         self._sink: Sink | None = None
         self._identity: Identity | None = None
@@ -57,7 +63,13 @@ class Mirror:
         return count
 
     def close(self) -> None:
-        """Return when all of it is where it belongs."""
+        """Return when all of it is where it belongs; others may send then."""
+        try:
+            self._close_sink()
+        finally:
+            self._lock.close()
+
+    def _close_sink(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.close()
@@ -65,7 +77,7 @@ class Mirror:
     def _open(self, sent: Sent) -> Sink:
         identity = self._file.identity(self.settings.run, sent)
         if self._sink is None or identity != self._identity:
-            self.close()
+            self._close_sink()
             self._sink = open_sink(
                 self.service,
                 self.settings.mirror,

@@ -12,7 +12,7 @@ from console.mirror.settings import TrackioSettings
 from console.mirror.sink import Identity, Point, SinkError
 
 if TYPE_CHECKING:
-    from trackio import Run
+    from trackio.run import Run
 
 # With one of these set trackio would send to where the settings of the run do not say.
 ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_BUCKET_ID", "TRACKIO_WEBHOOK_URL")

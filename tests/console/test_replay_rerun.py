@@ -69,7 +69,7 @@ def test_holds_what_was_seen_done_judged_and_who_did_it_step_by_step(
     for place, seen in enumerate([*(step.observation for step in steps), final]):
         for camera, frame in seen.frames.items():
             png = bytes(found[f"camera/{camera} blob"][place])
-            np.testing.assert_array_equal(decode_png(png), frame)
+            np.testing.assert_array_equal(decode_png(png, 32, camera), frame)
         state = [found[f"state/{each.name} scalars"][place] for each in CONTRACT.proprioception]
         np.testing.assert_array_equal(np.array(state, np.float32), seen.proprioception)
     done = [[found[f"action/{axis.name}/done scalars"][place] for axis in CONTRACT.action] for place in range(4)]
