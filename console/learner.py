@@ -15,6 +15,8 @@ from console.dashboard.child import dashboard_beside, told_address
 from console.demo_sets import adopt_demo_sets
 from console.learner_view import LearnerView, shown
 from console.logs import logged
+from console.mirror.child import mirrors_beside
+from console.mirror.sink import require_installed
 from console.presets import AMONG_OPTIONS, load_options
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.run_report import paper_deviations
@@ -56,6 +58,8 @@ def serve(settings: Settings, console: Console) -> None:
     stop = stop_event()
     load_security(settings.service)  # what is wrong with key files is said before anything is made or loaded
     load_access(settings.dashboard)
+    for service in settings.mirror.to:
+        require_installed(service)
     settings.folder.mkdir(parents=True, exist_ok=True)
     with logged(settings.folder, "learner", settings.logs):
         _serve(settings, console, stop)
@@ -75,6 +79,7 @@ def _serve(settings: Settings, console: Console, stop: threading.Event) -> None:
     with ExitStack() as stack:
         store = stack.enter_context(ExperienceStore(folder / STORE_FILE, settings.contract))
         dashboard = stack.enter_context(dashboard_beside(settings))  # it starts while the encoder is loaded
+        stack.enter_context(mirrors_beside(settings, console))
         adopt_demo_sets(settings, store, console)
         encoder = load_encoder(settings.learner.encoder)
         trainer = Trainer(settings.learner, settings.contract, store, publisher, encoder, folder, settings.seed)

@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "compare": Verb("two runs or checkpoints side by side: is one of them better, and by how much?", "console.compare"),
     "coach": Verb("what a run says of how it is taught: what to do otherwise, and why", "console.coach.main"),
     "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
+    "mirror": Verb("send a run's curves to wandb or trackio, what they do not have yet", "console.mirror.main"),
     "doctor": Verb("before the first run: will this station work?", "console.doctor"),
     "rehearse": Verb("try out leader arm, gamepad or keyboard: each axis, the takeover", "console.rehearse"),
     "calibrate": Verb("calibrate follower and leader as LeRobot does, and check the result", "console.calibrate"),

@@ -14,6 +14,7 @@ from console.errors import ConsoleError
 from console.experience import SOURCE_HELP, find_experience
 from console.presets import AMONG_OPTIONS, load_options
 from console.replay_reel import Reel, describe, table
+from console.replay_rerun import require_rerun, write_rerun
 from console.run_folder import POLICY_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from learner.checkpoint_folder import CHECKPOINTS, POLICY
@@ -38,6 +39,9 @@ class ReplayOptions(Frozen):
         description="Of that run `newest`, `best`, or the updates of a checkpoint; empty: the last policy published.",
     )
     no_page: bool = Field(default=False, description="Print a table instead.")
+    rerun: Path | None = Field(
+        default=None, description="Write the episode into this file (.rrd) for the Rerun viewer instead."
+    )
     port: int = Field(default=8091, gt=0, le=65535, description="Port of the page, on 127.0.0.1 alone.")
     on_arm: bool = Field(default=False, description="Execute the recorded actions on the arm of the settings below.")
     yes: bool = Field(default=False, description="A real arm may move: nobody is asked.")
@@ -55,12 +59,18 @@ def main(argv: list[str]) -> int:
         from console.replay_arm import replay_on_arm
 
         return replay_on_arm(options, _reel(options, path, None), Console(stderr=options.as_json))
+    if options.rerun is not None:
+        require_rerun()  # said before a policy is loaded
     snapshot = _snapshot(options, path)
     reel = _reel(options, path, snapshot)
     place = reel.place_of(options.session, options.episode)
     if options.no_page:
         print(describe(reel.outcomes[place]) + (f"; ~ is what {reel.policy_name} would do" if snapshot else ""))
         print("\n".join(table(reel.look(place))))
+        return 0
+    if options.rerun is not None:
+        write_rerun(reel.look(place), options.rerun, reel.policy_name)
+        print(f"{describe(reel.outcomes[place])}\nwritten to {options.rerun}; `rerun {options.rerun}` shows it")
         return 0
     from console.replay_page import serve_replay
 

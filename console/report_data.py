@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -290,8 +291,13 @@ def read_metrics(path: Path) -> tuple[MetricsRecord, ...]:
             records.append(MetricsRecord.model_validate(json.loads(line)))
         except (json.JSONDecodeError, ValidationError) as error:
             raise ReportError(f"{path}, line {number}: not a metrics record; remove the line.\n{error}") from error
+    return tuple(lasting_records(records))
+
+
+def lasting_records(records: Sequence[MetricsRecord]) -> list[MetricsRecord]:
+    """Without readings of updates that were done again after a kill, or undone by a rollback."""
     lasting: list[MetricsRecord] = []
     for record in reversed(records):
         if not lasting or record.updates < lasting[-1].updates:
             lasting.append(record)
-    return tuple(reversed(lasting))
+    return lasting[::-1]

@@ -18,6 +18,7 @@ from console.dashboard.settings import DashboardSettings
 from console.demo_settings import DemoSettings
 from console.doctor_settings import DoctorSettings
 from console.log_settings import LogSettings
+from console.mirror.settings import MirrorSettings
 from console.run_folder import CLASSIFIER_FOLDER
 from demos.settings import CheckSettings, RecordSettings
 from learner.service_settings import ServiceSettings
@@ -76,6 +77,9 @@ class Settings(Frozen):
     evaluation: EvaluationSettings = Field(default=EvaluationSettings(), description="How a policy is judged.")
     dashboard: DashboardSettings = Field(
         default=DashboardSettings(), description="The page in the browser that shows a run."
+    )
+    mirror: MirrorSettings = Field(
+        default=MirrorSettings(), description="Where else the curves of a run are to be seen."
     )
     logs: LogSettings = Field(default=LogSettings(), description="What learner and actor keep of their logs.")
     doctor: DoctorSettings = Field(default=DoctorSettings(), description="What `nudge doctor` tries, and its limits.")

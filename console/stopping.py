@@ -60,10 +60,11 @@ class Child:
     """A verb of Nudge in a process of its own, with its output in a file; it never outlives its parent.
 
     A context that stops it: Ctrl+C while it stops is raised only after it has ended, since it has work to finish.
+    grace_s: how long it may take for that; then it is killed [s]
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        self.name, self.log = name, log
+    def __init__(self, name: str, arguments: Sequence[str], log: Path, grace_s: float = GRACE_S) -> None:
+        self.name, self.log, self._grace_s = name, log, grace_s
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "console.main", *arguments],
@@ -93,12 +94,16 @@ class Child:
         """Exit status; None while it runs."""
         return self._process.poll()
 
-    def _stop(self) -> None:
-        """Ask it to stop, wait, and kill it only when it does not answer."""
+    def ask_to_stop(self) -> None:
+        """It ends soon; the end of the context waits for it."""
         if self._process.poll() is None:
             self._process.terminate()
+
+    def _stop(self) -> None:
+        """Ask it to stop, wait, and kill it only when it does not answer."""
+        self.ask_to_stop()
         try:
-            self._process.wait(GRACE_S)
+            self._process.wait(self._grace_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -26,6 +26,8 @@ PRIVATE_UV = ROOT / ".uv"
 PYTHON_VERSIONS = ("3.12", "3.13")
 OLDEST_UV = (0, 7)
 UV_REQUIREMENT = "uv>=0.9"
+# Large, and needed by few people; who wants it says: uv sync --extra NAME.
+LEFT_OUT = ("rerun",)
 PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 # What a user may have set for other projects; none of it may reach the lock.
 INDEX_VARIABLES = (
@@ -62,10 +64,11 @@ def main(arguments: list[str]) -> int:
 
 
 def sync() -> None:
-    """Fill ./.venv with the locked packages, all extras, and touch the stamp that `make` looks at."""
+    """Fill ./.venv with the locked packages, extras too, and touch the stamp that `make` looks at."""
     ensure_rendering()
     uv = find_uv()
-    command = [uv, "sync", "--frozen", "--all-extras", *python_option(uv)]
+    extras = ["--all-extras", *(f"--no-extra={extra}" for extra in LEFT_OUT)]
+    command = [uv, "sync", "--frozen", *extras, *python_option(uv)]
     print("setup: filling .venv from uv.lock (several gigabytes the first time)", flush=True)
     if subprocess.run(command, cwd=ROOT, env=uv_environment()).returncode != 0:
         raise SetupError(

@@ -7,7 +7,6 @@ import json
 import os
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import uvicorn
 
@@ -22,9 +21,10 @@ from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
 from console.errors import ConsoleError
-from console.presets import PRESET_OPTION, load_settings
+from console.presets import load_settings
 from console.priority import niceness
-from console.run_folder import DASHBOARD_FILE, LEARNER_SETTINGS_FILE, SETTINGS_FILE
+from console.run_folder import DASHBOARD_FILE
+from console.run_settings import settings_of_run
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import FOLLOW_PARENT, stop_event
 from console.web import listen
@@ -37,24 +37,14 @@ GRACE_S = 1
 
 def main(argv: list[str]) -> int:
     """Serve until somebody says stop."""
-    settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge dashboard")
-    if PRESET_OPTION not in argv and not any(each.startswith(f"{PRESET_OPTION}=") for each in argv):
-        settings = load_settings(Settings, [*_settings_of(settings.folder), *argv], DEFAULT_PRESET, "nudge dashboard")
-    if not settings.folder.is_dir():
-        raise ConsoleError(f"{settings.folder}: there is no such run; expected the folder of one, see --run and --runs")
+    settings = settings_of_run(
+        argv, lambda each: load_settings(Settings, each, DEFAULT_PRESET, "nudge dashboard"), lambda each: each
+    )
     stop = stop_event()
     # As a child of the learner it stands back behind it; alone it is what somebody looks at.
     with niceness(settings.dashboard.niceness if os.environ.get(FOLLOW_PARENT) else 0):
         asyncio.run(_serve(settings, stop))
     return 0
-
-
-def _settings_of(folder: Path) -> Sequence[str]:
-    """The preset of a run that says itself how it was started."""
-    for name in (LEARNER_SETTINGS_FILE, SETTINGS_FILE):
-        if (folder / name).is_file():
-            return PRESET_OPTION, str(folder / name)
-    return ()
 
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
