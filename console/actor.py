@@ -24,6 +24,7 @@ from console.presets import AMONG_OPTIONS, load_options
 from console.punctuality import asked_niceness
 from console.run_folder import SPOOL_FILE
 from console.settings import DEFAULT_PRESET, Settings
+from console.steady_console import SteadyConsole
 from console.teller import Teller
 from console.telling import loud, tell
 from policy.contract import Frozen
@@ -45,18 +46,17 @@ class ActorOptions(Frozen):
 def main(argv: list[str]) -> int:
     """Drive the arm until the step budget is spent, or until someone says stop."""
     options = load_options(ActorOptions, argv, DEFAULT_PRESET, "nudge actor")
-    drive(options.settings, Console(quiet=options.quiet))
+    drive(options.settings, SteadyConsole(quiet=options.quiet))
     return 0
 
 
 def drive(settings: Settings, console: Console) -> None:
     """Connect, demonstrate, train; parks the arm and keeps every step on every way out. Logged in the run folder.
 
-    console: shows the run live; a quiet one hears of what is wrong, and what the run came to
-
     Ctrl+C ends the episode and parks; a second one lets go of the arm at once. What people tell from elsewhere
     (`console.commands`) counts as if they pressed keys here. Goes on where the run folder's spool stands: with its
     session, its step budget and its demonstrations. What the learner has from demo sets is not demonstrated again.
+    console: shows the run live; a quiet one hears of what is wrong, and what the run came to
     """
     stop, emergency = prepare_to_drive(settings)
     with logged(settings.folder, "actor", settings.logs):
@@ -75,8 +75,9 @@ def _connect_and_drive(settings: Settings, console: Console, stop: threading.Eve
         link = LearnerLink(settings.link, settings.contract, spool, judge_name(settings, classifier))
         link.attend(desk)
         try:
-            _drive(settings, console, link, encoder, classifier, stop, emergency, desk)
+            view = _drive(settings, console, link, encoder, classifier, stop, emergency, desk)
             _deliver(settings, console, link)
+            tell(loud(console), view.line())
         except OpeningStopped as stopped:
             tell(console, str(stopped), logging.WARNING, style="")
         finally:
@@ -100,7 +101,8 @@ def _drive(
     stop: threading.Event,
     emergency: EmergencyStop,
     desk: CommandDesk,
-) -> None:
+) -> ActorView:
+    """Until the loop ends; what it came to is in the view."""
     welcome = link.open(stop)
     tell(console, f"connected to run {welcome.run_id!r} at {settings.link.address}, session {link.session[:8]}")
     to_record = demonstrations_to_record(settings, welcome, console)
@@ -126,7 +128,7 @@ def _drive(
             desk=desk,
             timing=timing,
         )
-    tell(loud(console), view.line())
+    return view
 
 
 def _deliver(settings: Settings, console: Console, link: LearnerLink) -> None:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from console.classifier_options import LabelOptions
 from console.errors import ConsoleError
-from console.label_opinions import Opinions
+from console.label_desk import LabelDesk, desk_as_recorded
+from console.label_opinions import Looking, Opinions
 from console.presets import parse_options
 from policy.encoder import Encoder, load_encoder
 from policy.experience_file import ExperienceFile
@@ -58,17 +59,24 @@ def label(argv: list[str]) -> int:
 
 def _page(options: LabelOptions, author: str) -> int:
     """Serve the page until Ctrl+C."""
-    from console.label_desk import LabelDesk
+    from console.label_site import serve_labels  # with it comes a web server
 
-    desk = LabelDesk(options.path, options.label_path, options.selection, author)
+    opened = None
     if options.classifier is not None:
         with closing(ExperienceFile(options.path)) as experience:
-            classifier, encoder = _opened(options, experience)
+            opened = _opened(options, experience)
         _leave_a_core()
-        desk.look(classifier, encoder, options.hard)
-    from console.label_page import serve_labels  # with it comes NiceGUI
 
-    serve_labels(desk, options.port)
+    def open_desk() -> LabelDesk:
+        if opened is None:
+            return desk_as_recorded(options.path, options.label_path, options.selection)
+        desk = LabelDesk(options.path, options.label_path, options.selection)
+        desk.thoughts = looking = Looking(*opened, options.path, desk.outcomes, options.hard)
+        looking.start()
+        return desk
+
+    # With a classifier the episodes stay those of now: it would have to look at all of them anew.
+    serve_labels(open_desk, author, options.port, follows=opened is None)
     return 0
 
 

@@ -21,6 +21,11 @@ from reward_classifier.settings import ClassifierSettings, KeyLabelSettings
 _JSON = tyro.conf.arg(name="json")
 
 
+def labels_beside(experience: Path) -> Path:
+    """Where the labels of some experience are, unless somebody says otherwise."""
+    return experience.with_suffix(".labels.sqlite")
+
+
 class StoreOptions(Frozen):
     """Which experience."""
 
@@ -51,7 +56,7 @@ class ExperienceOptions(StoreOptions):
     @property
     def label_path(self) -> Path:
         """Where its labels are."""
-        return self.labels or self.path.with_suffix(".labels.sqlite")
+        return self.labels or labels_beside(self.path)
 
 
 class LabelOptions(ExperienceOptions):
@@ -71,7 +76,7 @@ class LabelOptions(ExperienceOptions):
     )
     hard: HardSettings = HardSettings()
     encoder: EncoderSettings = EncoderSettings()
-    port: int = Field(default=8092, gt=0, le=65535, description="Port of the page, on 127.0.0.1 alone.")
+    port: int = Field(default=8092, ge=0, le=65535, description="Port of the page, on 127.0.0.1 alone; 0: a free one.")
 
 
 class TrainOptions(ExperienceOptions, ClassifierSettings):

@@ -25,13 +25,14 @@ from console.cycle_time import evaluated_cycle
 from console.errors import ConsoleError
 from console.evaluation_bench import Bench, CameraMan
 from console.evaluation_grid import SYMMETRY_RAD, conditions, make_grid, placements
-from console.evaluation_judge import UNFINISHED_FILE, opened_judge, unfinished_trials
+from console.evaluation_judge import UNFINISHED_FILE, opened_judge, told_trial, unfinished_trials
 from console.placement_guide import GUIDE_FILE, write_guide
 from console.presets import AMONG_OPTIONS, load_options
 from console.punctuality import asked_niceness, asked_realtime
 from console.report_data import Evaluation, Trial
 from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
+from console.stopping import interrupted_as_by_hand
 from console.video import write_video
 from learner.checkpoint_folder import CHECKPOINTS, POLICY, list_checkpoints
 from learner.disk import write_atomically
@@ -59,6 +60,7 @@ class EvalOptions(Frozen):
 
 def main(argv: list[str]) -> int:
     """Evaluate the newest policy of a run, a snapshot or checkpoints; returns the exit status."""
+    interrupted_as_by_hand()
     options = load_options(EvalOptions, argv, DEFAULT_PRESET, "nudge eval")
     settings, console = judged_apart(options.settings), Console()
     if options.guide:
@@ -66,7 +68,7 @@ def main(argv: list[str]) -> int:
         return 0
     folders = _chosen_checkpoints(settings)
     if folders is None:
-        _tell(evaluate(settings, console), settings.folder, console)
+        _tell(evaluate(settings, console, lines=not console.is_terminal), settings.folder, console)
     for folder in folders or ():
         _tell(evaluate_checkpoint(folder, settings, console), folder, console)
     if folders is not None:
@@ -83,14 +85,15 @@ def judged_apart(settings: Settings) -> Settings:
     return settings.model_copy(update={"task": task, "judge": JudgeSettings()})
 
 
-def evaluate(settings: Settings, console: Console) -> Evaluation:
+def evaluate(settings: Settings, console: Console, *, lines: bool = False) -> Evaluation:
     """Run all trials of the grid with the newest policy, or a snapshot in the run folder.
 
     Writes `evaluation.json` and a video there; a checkpoint of exactly this policy gets the evaluation, too.
+    lines: say of each trial what came of it, instead of a bar that shows how far it is
     """
     path = settings.folder / (settings.evaluation.checkpoint or POLICY_FILE)
     pictures: list[NDArray[np.uint8]] = []
-    evaluation = _run_trials(path, settings, console, pictures)
+    evaluation = _run_trials(path, settings, console, pictures, lines=lines)
     if pictures:
         write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation.save(settings.folder)
@@ -134,7 +137,12 @@ def _without_evaluation(folders: list[Path], settings: Settings) -> list[Path]:
 
 
 def _run_trials(
-    path: Path, settings: Settings, console: Console, pictures: list[NDArray[np.uint8]] | None
+    path: Path,
+    settings: Settings,
+    console: Console,
+    pictures: list[NDArray[np.uint8]] | None,
+    *,
+    lines: bool = False,
 ) -> Evaluation:
     """All trials of the grid, with deterministic actions. pictures: gets those of the video; None films nothing.
 
@@ -160,12 +168,18 @@ def _run_trials(
                 console.print(f"going on after {len(trials)} trials that were judged before ({unfinished})")
         # Whoever judges reads where the cube goes: no bar is drawn over it.
         left = enumerate(grid[len(trials) :], start=len(trials))
-        shown = left if judge is not None else track(left, "evaluating", len(grid), console=console, transient=True)
+        shown = (
+            left
+            if judge is not None or lines
+            else track(left, "evaluating", len(grid), console=console, transient=True)
+        )
         for index, placement in shown:
             camera_man = None
             if film is not None and pictures is not None and index in filmed:
                 camera_man = CameraMan(film, settings, pictures)
             trials.append(bench.sound_trial(placement, index + 1, camera_man))
+            if judge is None and lines:
+                console.print(f"trial {index + 1} of {len(grid)}: {told_trial(trials)}", highlight=False)
             if judge is not None:
                 judge.tell(trials)
                 so_far = _evaluation(trials, bench, updates, path.name, settings)
@@ -191,7 +205,8 @@ def _tell(evaluation: Evaluation, folder: Path, console: Console) -> None:
     cycle, late = evaluated_cycle(evaluation), evaluation.late
     console.print(
         f"autonomous success {evaluation.successes}/{len(evaluation.trials)} = {evaluation.success_rate():.1%} "
-        f"(95 % interval {low:.1%} to {high:.1%}), written to {folder / EVALUATION_FILE}"
+        f"(95 % interval {low:.1%} to {high:.1%}), written to {folder / EVALUATION_FILE}",
+        soft_wrap=True,
     )
     if cycle is not None:
         console.print(f"cycle time of those that succeeded: {cycle}")
@@ -200,12 +215,14 @@ def _tell(evaluation: Evaluation, folder: Path, console: Console) -> None:
             f"{len(evaluation.trials)} trials tell little: take {FEWEST_TRIALS} at least (evaluation.rows, columns, "
             "yaws)",
             style="yellow",
+            soft_wrap=True,
         )
     if late is not None and late.count:
         console.print(
             f"{late.count} of {late.ticks} ticks began late, the worst by {late.worst_ms:.0f} ms: on a machine that is "
             f"less busy the policy may do better",
             style="yellow",
+            soft_wrap=True,
         )
 
 

@@ -69,9 +69,7 @@ class OperatorJudge:
 
     def tell(self, trials: list[Trial]) -> None:
         """What was counted last, so that a wrong key is noticed."""
-        last, successes = trials[-1], sum(trial.success for trial in trials)
-        result, style = ("success", "green") if last.success else ("failure", "red")
-        self._say(f"{result} after {last.steps} steps; {successes} of {len(trials)} so far", style=style)
+        self._say(told_trial(trials), style="green" if trials[-1].success else "red")
 
     def _answer(
         self, env: ArmEnv, answers: dict[TeleopEvent, Verdict], question: str
@@ -90,6 +88,13 @@ class OperatorJudge:
 
     def _say(self, text: str, style: str = "") -> None:
         self._console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def told_trial(trials: list[Trial]) -> str:
+    """What came of the last one, and how many have succeeded so far."""
+    last, successes = trials[-1], sum(trial.success for trial in trials)
+    result = "success" if last.success else "failure"
+    return f"{result} after {last.steps} steps; {successes} of {len(trials)} so far"
 
 
 @contextmanager

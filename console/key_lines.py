@@ -9,7 +9,7 @@ from rich.text import Text
 from console.key_numbers import KeyNumber, Mood
 
 MOODS: Mapping[Mood, str] = {"": "bold", "good": "bold green", "warn": "bold yellow", "bad": "bold red"}
-WIDE = 110  # columns of a terminal from which on two numbers stand beside each other
+WIDE = 130  # columns of a terminal from which on two numbers stand beside each other
 _LABEL, _VALUE = 15, 9
 _GAP = 2
 

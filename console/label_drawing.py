@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from console.label_opinions import Origin
+from console.label_thoughts import Origin
 from policy.experience_file import EpisodeOutcome
 from reward_classifier.hard_frames import Suggestion
 from reward_classifier.labels import Label, Said
@@ -59,10 +59,10 @@ def strip(said: Mapping[int, Said], frames: int) -> Markup:
 
 
 def curve(probability: NDArray[np.float64] | None, threshold: float, frames: int) -> Markup:
-    """Probability of each frame (frames,), as steps from frame to frame, and the threshold; None: not known yet."""
+    """Probability of each frame (frames,), as steps from frame to frame, and the threshold; None: not known."""
     if probability is None:
-        return Markup('<div class="curve unknown"><span>the classifier has not looked at this episode yet</span></div>')
-    heights = CURVE_HEIGHT * (1 - probability)
+        return Markup('<div class="curve unknown"><span>the classifier has not looked at this episode</span></div>')
+    heights = CURVE_HEIGHT * (1 - np.nan_to_num(probability))
     line = " ".join(f"{frame},{y:.1f} {frame + 1},{y:.1f}" for frame, y in enumerate(heights))
     top = f"{100 * (1 - threshold):.1f}%"
     return Markup(
@@ -141,7 +141,9 @@ def frame_line(frame: int, frames: int, control_hz: float, said: Said | None) ->
 
 
 def opinion_line(probability: float, threshold: float, origin: Origin) -> Markup:
-    """What the classifier thinks of the frame that is seen."""
+    """What the classifier thinks of the frame that is seen; nothing where it was not asked."""
+    if np.isnan(probability):
+        return Markup("")
     sure = "yes" if probability >= threshold else "no"
     return Markup(
         '<span class="probability {sure}">{value}</span> <span class="soft">probability; threshold {threshold} · '

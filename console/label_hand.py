@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
+
+from pydantic import Field
 
 from console.label_desk import LabelDesk
+from policy.contract import Frozen
 from reward_classifier.errors import LabelError
 from reward_classifier.label_acts import EDIT, HOLD
 from reward_classifier.labels import Label
+
+Hopped = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +31,27 @@ class Told:
     trouble: bool = False
 
 
+class HandState(Frozen):
+    """All that a hand is at between two keys. The page keeps it, so that a server may die and come back meanwhile."""
+
+    row: int = Field(description="Of the episode, in the experience file.")
+    frame: int = Field(default=0, ge=0)
+    anchor: int | None = Field(default=None, ge=0, description="From where frames are marked; none: they are not.")
+    held: Label | None = Field(default=None, description="What the key labels that is down; none clears.")
+    holds: bool = Field(default=False, description="Whether a key is down.")
+    seen: int = Field(default=0, ge=0, description="Version of the labels that the page shows.")
+    hopped: Hopped = Field(default=(), max_length=1000, description="Rows and frames that were visited by hops.")
+
+
 class LabelHand:
     """What keys do. Whatever they label is in the file at once.
 
-    place: which episode, among those of the desk; frame: which of its T + 1 frames
+    author: who says so; place: which episode, among those of the desk; frame: which of its T + 1 frames
     seen: version of the labels that the page shows
     """
 
-    def __init__(self, desk: LabelDesk, place: int, frame: int = 0) -> None:
-        self._desk = desk
+    def __init__(self, desk: LabelDesk, author: str, place: int, frame: int = 0) -> None:
+        self._desk, self._author = desk, author
         self._anchor: int | None = None
         self._hopped: set[tuple[int, int]] = set()
         self.held: Held | None = None
@@ -41,6 +59,36 @@ class LabelHand:
         self.place, self.frame = place, 0
         self.frame = min(max(frame, 0), self.last)
         self.seen = desk.version
+
+    @classmethod
+    def at(cls, desk: LabelDesk, author: str, state: HandState) -> Self:
+        """As it was. Raise `LabelError` where its episode is no longer among those of the desk."""
+        place = desk.place_of_row(state.row)
+        if place is None:
+            raise LabelError(
+                f"{desk.path}: got row {state.row}, expected an episode that has an end; load the page anew"
+            )
+        hand = cls(desk, author, place, state.frame)
+        hand._anchor = None if state.anchor is None else min(state.anchor, hand.last)
+        hand.held = Held(state.held) if state.holds else None
+        hand._hopped = set(state.hopped)
+        hand.seen = state.seen
+        return hand
+
+    @property
+    def state(self) -> HandState:
+        """As it is."""
+        held = None if self.held is None else self.held.label
+        row, hopped = self._desk.outcomes[self.place].id, tuple(sorted(self._hopped))
+        return HandState(
+            row=row,
+            frame=self.frame,
+            anchor=self._anchor,
+            held=held,
+            holds=self.held is not None,
+            seen=self.seen,
+            hopped=hopped,
+        )
 
     @property
     def last(self) -> int:
@@ -88,7 +136,7 @@ class LabelHand:
         """Take back the newest thing that this author did by hand, and look at it."""
         self.release()
         try:
-            spans = self._desk.undo()
+            spans = self._desk.undo(self._author)
         except LabelError as error:
             self.told = Told(str(error), trouble=True)
             return
@@ -108,21 +156,23 @@ class LabelHand:
 
     def hop(self) -> bool:
         """To the next frame that is suggested and was not visited yet; whether there is one."""
-        suggested = [(each.episode, each.step) for each in self._desk.suggestions()]
-        if suggested and self._hopped.issuperset(suggested):
+        rows = [each.id for each in self._desk.outcomes]
+        suggested = [(rows[each.episode], each.step) for each in self._desk.suggestions()]
+        self._hopped.intersection_update(suggested)
+        if self._hopped.issuperset(suggested):
             self._hopped.clear()  # all were visited: once more from the first
-        for place, frame in suggested:
-            if (place, frame) not in self._hopped:
-                self._hopped.add((place, frame))
-                self.show(place, frame)
+        for row, frame in suggested:
+            if (row, frame) not in self._hopped:
+                self._hopped.add((row, frame))
+                self.show(rows.index(row), frame)
                 return True
-        self.told = Told("no frame is suggested" + ("" if self._desk.looking else "; start with --classifier FOLDER"))
+        self.told = Told("no frame is suggested" + ("" if self._desk.thoughts else ": no classifier has judged these"))
         return False
 
     def _say(self, first: int, last: int, label: Label | None, source: str) -> bool:
         """Whether it was done."""
         try:
-            span = self._desk.say(self.place, first, last, label, source, self.seen)
+            span = self._desk.say(self.place, first, last, label, source, self._author, self.seen)
         except LabelError as error:
             self.release()
             self._desk.refresh()

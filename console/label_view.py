@@ -1,124 +1,107 @@
-"""What the page of labels shows in its middle: pictures, the frame's label, the timeline and its buttons."""
+"""What the page of labels shows, as HTML: pictures, the frame's label and the timeline; and the lists beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections import Counter
+from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
-from nicegui import events, ui
 
 from console import label_drawing as drawing
-from console.label_desk import Film, LabelDesk
+from console.label_desk import LabelDesk
 from console.label_hand import LabelHand
-from console.page_parts import camera_picture, png_url, tagged, written
+from reward_classifier.hard_frames import Suggestion
 from reward_classifier.labels import Label
 
 LABEL_KEYS = {"p": Label.POSITIVE, "n": Label.NEGATIVE, "u": Label.UNSURE, "x": None}
-_MORE_KEYS = (
-    "<kbd>←</kbd> <kbd>→</kbd> a frame back, on · with <kbd>Shift</kbd> they mark an interval · hold <kbd>P</kbd>, "
-    "<kbd>N</kbd>, <kbd>U</kbd> or <kbd>X</kbd> while frames pass, and these get it · <kbd>Home</kbd> <kbd>End</kbd> "
-    "· <kbd>Page up</kbd> <kbd>Page down</kbd> the episode before, after · <kbd>Esc</kbd> unmarks"
-)
-# Where on the timeline the pointer is, as a share of its width; only while a button or a finger is down.
-_POINTED = (
-    "(event) => { const box = event.currentTarget.getBoundingClientRect(), down = event.type === 'pointerdown'; "
-    "if (down || event.buttons) emit({at: (event.clientX - box.left) / box.width, extend: !down || event.shiftKey}); }"
-)
-
-type Do = Callable[[str], None]  # what a key does, by its name
+SHOWN = 12  # suggested frames that are listed; the others move up as these are labelled
 
 
-class LabelView:
-    """The middle of the page. What has not changed is not sent again.
+def parts(desk: LabelDesk, hand: LabelHand) -> dict[str, Markup]:
+    """What changes from frame to frame, by the name of its place on the page."""
+    frames, here = hand.last + 1, desk.said(hand.place).get(hand.frame)
+    return {
+        "title": _title(desk, hand.place),
+        "now": drawing.frame_line(hand.frame, frames, desk.contract.control_hz, here),
+        "opinion": _opinion(desk, hand),
+        "shapes": _timeline(desk, hand.place, frames),
+        "over": drawing.cursor(hand.frame, hand.interval if hand.marked else None, frames),
+        "version": Markup(desk.version),
+    }
 
-    press: is told the key whose button was pressed; release: that it is up again
-    point: where on the timeline somebody points, 0..1, and whether that marks what lies between
+
+def picture_url(desk: LabelDesk, place: int, frame: int, camera: str) -> str:
+    """Where a picture is. The session stands in it, so that a browser never takes it for that of an earlier run."""
+    outcome = desk.outcomes[place]
+    return f"/label/frame/{outcome.id}/{frame}/{quote(camera, safe='')}?{outcome.session[:8]}"
+
+
+def pictures(desk: LabelDesk, place: int, frame: int) -> dict[str, str]:
+    """Of all cameras, by their names."""
+    return {camera.name: picture_url(desk, place, frame, camera.name) for camera in desk.contract.cameras}
+
+
+class Lists:
+    """All episodes, and the frames to label next. What has not changed is not sent again.
+
+    Each page says up to which mark it has seen them.
     """
 
-    def __init__(
-        self, desk: LabelDesk, press: Do, release: Callable[[], None], point: Callable[[float, bool], None]
-    ) -> None:
-        self._desk, self._press, self._release = desk, press, release
-        self._title = written("title")
-        self._cameras = tagged("div", "cameras")
-        with self._cameras:
-            self._pictures = {camera.name: camera_picture(camera.name) for camera in desk.contract.cameras}
-        self._now, self._opinion = written("now"), written("now")
-        with tagged("div", "timeline") as timeline:
-            self._shapes, self._cursor = written("shapes"), written("over")
-        for pointer in ("pointerdown", "pointermove"):
-            timeline.on(pointer, lambda event: point(*_pointed(event)), js_handler=_POINTED)
-        with tagged("div", "tools"):
-            self._label_tools = {key: self._label_tool(key) for key in LABEL_KEYS}
-            self._tool("z", "undo")
-            self._tool("h", "next hard")
-            self._play = self._tool(" ", "play")
-            self._speed = self._tool("s", "1×")
-        written("hint").set_content(_MORE_KEYS)
+    def __init__(self, desk: LabelDesk) -> None:
+        self._desk = desk
+        self._boot = secrets.token_hex(4)  # marks of another process, or of another desk, say nothing here
+        self._number = 0
+        self._rows: list[tuple[int, tuple[int, int], Markup]] = []  # number, what it was made of, HTML
+        self._hard: tuple[int, Any, Markup] = (0, None, Markup(""))
 
-    def draw(self, hand: LabelHand, film: Film, *, playing: bool, speed: str) -> None:
-        """Everything as it is now."""
-        desk, frames = self._desk, hand.last + 1
-        here = desk.said(hand.place).get(hand.frame)
-        for name, png in film.frames[hand.frame].items():
-            _source(self._pictures[name], png_url(png))
-        self._cameras.classes(replace=f"cameras {here.label if here else ''}")
-        self._title.set_content(_heading(desk, hand.place))
-        self._now.set_content(drawing.frame_line(hand.frame, frames, desk.contract.control_hz, here))
-        self._opinion.set_content(self._thought(hand))
-        self._shapes.set_content(self._timeline(hand.place, frames))
-        self._cursor.set_content(drawing.cursor(hand.frame, hand.interval if hand.marked else None, frames))
-        for key, label in LABEL_KEYS.items():
-            held = hand.held is not None and hand.held.label is label
-            self._label_tools[key].classes(add="held") if held else self._label_tools[key].classes(remove="held")
-        self._play.set_content("stop" if playing else "play")
-        self._speed.set_content(speed)
+    def since(self, mark: str) -> dict[str, Any]:
+        """What has changed after that: rows of episodes as (row, HTML), the heading, the suggestions or None."""
+        desk, counts = self._desk, Counter(each.episode for each in self._desk.suggestions())
+        boot, _, digits = mark.partition(":")
+        number = int(digits) if boot == self._boot and digits.isdecimal() else 0
+        self._number += 1
+        for place, outcome in enumerate(desk.outcomes):
+            stands = desk.changed_at(place), counts[place]
+            if place == len(self._rows):
+                self._rows.append((0, (-1, -1), Markup("")))
+            if self._rows[place][1] != stands:
+                html = drawing.episode_row(outcome, desk.said(place), counts[place])
+                self._rows[place] = self._number, stands, html
+        told = "" if desk.thoughts is None else desk.thoughts.told
+        if self._hard[1] != (desk.suggested, told):
+            self._hard = self._number, (list(desk.suggested), told), self._suggested(told)
+        labelled = sum(bool(desk.said(place)) for place in range(len(desk.outcomes)))
+        return {
+            "mark": f"{self._boot}:{self._number}",
+            "rows": [(desk.outcomes[place].id, each[2]) for place, each in enumerate(self._rows) if each[0] > number],
+            "heading": f"{labelled} of {len(desk.outcomes)} episodes have labels",
+            "hard": self._hard[2] if self._hard[0] > number else None,
+        }
 
-    def _thought(self, hand: LabelHand) -> Markup:
-        opinions = self._desk.opinions
-        probability = None if opinions is None else opinions.of(hand.place)
-        if opinions is None or probability is None:
-            return Markup("")
-        of_frame = float(probability[hand.frame])
-        return drawing.opinion_line(of_frame, opinions.rule.threshold, opinions.origin(hand.place))
+    def _suggested(self, told: str) -> Markup:
+        desk, suggested = self._desk, self._desk.suggested
+        if desk.thoughts is None:
+            told = (
+                "No classifier has judged these episodes. `nudge classifier label --page --classifier FOLDER` asks one."
+            )
+        elif not told:
+            told = "None: labels and classifier agree everywhere."
+            if suggested:
+                told = f"{SHOWN} of {len(suggested)}, the most useful first" if len(suggested) > SHOWN else ""
+        rows = Markup("").join(self._suggestion(each) for each in suggested[:SHOWN])
+        return Markup('<p class="soft">{}</p><div class="list">{}</div>').format(told, rows)
 
-    def _timeline(self, place: int, frames: int) -> Markup:
-        desk, parts = self._desk, [Markup("")]
-        if desk.opinions is not None:
-            parts = [
-                drawing.flags([each for each in desk.suggested if each.episode == place], frames),
-                drawing.curve(desk.opinions.of(place), desk.opinions.rule.threshold, frames),
-            ]
-        parts += [drawing.strip(desk.said(place), frames), drawing.seconds(frames, desk.contract.control_hz)]
-        return Markup("").join(parts)
-
-    def _tool(self, key: str, name: str) -> ui.html:
-        """A button that does what its key does; returns where its name stands."""
-        with tagged("button", "tool").on("click", lambda: self._press(key)):
-            written("", "kbd").set_content("space" if key == " " else key.upper())
-            shown = written("", "span")
-        shown.set_content(name)
-        return shown
-
-    def _label_tool(self, key: str) -> ui.element:
-        """A button that labels as long as it is held, as its key does."""
-        label = LABEL_KEYS[key]
-        name = "clear" if label is None else label.value
-        button = tagged("button", f"tool {name}").on("pointerdown", lambda: self._press(key))
-        for end in ("pointerup", "pointerleave", "pointercancel"):
-            button.on(end, self._release)
-        with button:
-            written("", "kbd").set_content(key.upper())
-            written("", "span").set_content(name)
-        return button
+    def _suggestion(self, each: Suggestion) -> Markup:
+        outcome = self._desk.outcomes[each.episode]
+        urls = list(pictures(self._desk, each.episode, each.step).values())
+        return Markup(
+            '<button class="item" data-row="{}" data-frame="{}"><div class="content">{}</div></button>'
+        ).format(outcome.id, each.step, drawing.suggestion_row(each, outcome, urls))
 
 
-def _source(picture: ui.element, url: str) -> None:
-    if picture.props.get("src") != url:
-        picture.props["src"] = url
-
-
-def _heading(desk: LabelDesk, place: int) -> Markup:
+def _title(desk: LabelDesk, place: int) -> Markup:
     outcome = desk.outcomes[place]
     kind, result = ("success", "success") if outcome.success else ("failure", "no success")
     return Markup('<h1>Episode {}</h1><span class="chip {}">{}</span><span class="soft">{} of {}</span>').format(
@@ -126,5 +109,18 @@ def _heading(desk: LabelDesk, place: int) -> Markup:
     )
 
 
-def _pointed(event: events.GenericEventArguments) -> tuple[float, bool]:
-    return float(event.args["at"]), bool(event.args["extend"])
+def _opinion(desk: LabelDesk, hand: LabelHand) -> Markup:
+    thoughts = desk.thoughts
+    probability = None if thoughts is None else thoughts.of(hand.place)
+    if thoughts is None or probability is None:
+        return Markup("")
+    of_frame = float(probability[hand.frame])
+    return drawing.opinion_line(of_frame, thoughts.threshold, thoughts.origin(hand.place))
+
+
+def _timeline(desk: LabelDesk, place: int, frames: int) -> Markup:
+    shapes = [drawing.strip(desk.said(place), frames), drawing.seconds(frames, desk.contract.control_hz)]
+    if desk.thoughts is not None:
+        flags = drawing.flags([each for each in desk.suggested if each.episode == place], frames)
+        shapes = [flags, drawing.curve(desk.thoughts.of(place), desk.thoughts.threshold, frames), *shapes]
+    return Markup("").join(shapes)

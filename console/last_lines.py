@@ -19,6 +19,7 @@ LEFT_ABOVE = 4  # lines of a terminal that are left to what scrolls
 class LastLines:
     """Asks for them again and again in a thread of its own, and draws them where they have changed.
 
+    console: a `SteadyConsole` where other threads print on it, too
     lines: called in that thread with the size of the terminal
     every_s: between two looks; each takes the interpreter from the others for a moment
     They vanish in the end. A thread that dies takes them with it: what no longer is true does not stay there.
@@ -32,7 +33,8 @@ class LastLines:
         self._thread = threading.Thread(target=self._draw, daemon=True, name="last-lines")
 
     def __enter__(self) -> Self:
-        self._live.start()
+        with self._console:
+            self._live.start()
         self._thread.start()
         return self
 
@@ -46,12 +48,14 @@ class LastLines:
             while True:
                 now = fitted(self._lines(self._console.size), self._console.size)
                 if now != drawn:
-                    self._live.update(now, refresh=True)
+                    with self._console:  # before the lock of rich's own that whoever prints takes after it
+                        self._live.update(now, refresh=True)
                     drawn = now
                 if self._stop.wait(self._every_s):
                     return
         finally:
-            self._live.stop()
+            with self._console:
+                self._live.stop()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from console.presets import AMONG_OPTIONS, load_options
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
 from console.run_report import paper_deviations
 from console.settings import DEFAULT_PRESET, Settings
+from console.steady_console import SteadyConsole
 from console.stopping import stop_event
 from console.telling import loud, tell
 from learner.checkpoint_folder import CHECKPOINTS, last_policy_version
@@ -43,7 +44,7 @@ class LearnerOptions(Frozen):
 def main(argv: list[str]) -> int:
     """Store, train and publish until someone says stop; the newest policy is left in the run folder."""
     options = load_options(LearnerOptions, argv, DEFAULT_PRESET, "nudge learner")
-    serve(options.settings, Console(quiet=options.quiet))
+    serve(options.settings, SteadyConsole(quiet=options.quiet))
     return 0
 
 

@@ -142,7 +142,7 @@ def _replay(state: RunState) -> list[KeyNumber]:
     if "demo_transitions" not in metrics:
         return []
     demos, online = int(metrics["demo_transitions"]), int(metrics["online_transitions"])
-    return [KeyNumber("replay", number(demos + online), f"{number(demos)} demonstrated, {number(online)} online")]
+    return [KeyNumber("learns from", number(demos), f"transitions of people, {number(online)} online")]
 
 
 def _actors(state: RunState) -> list[KeyNumber]:

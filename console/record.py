@@ -28,6 +28,7 @@ from console.punctuality import asked_niceness
 from console.record_teller import RecordTeller
 from console.run_folder import REFERENCE_FOLDER, SPOOL_FILE
 from console.settings import DEFAULT_PRESET, Settings
+from console.steady_console import SteadyConsole
 from demos.demo_set import CALIBRATION
 from demos.errors import DemosRefused
 from demos.recording import Recording
@@ -42,7 +43,7 @@ ENDLESS = 1 << 62  # more than anybody records
 def main(argv: list[str]) -> int:
     """Record until there are enough sound demonstrations, and make a set of them; 1 when stopped before."""
     settings = load_settings(Settings, argv, DEFAULT_PRESET, "nudge record")
-    return 0 if record(settings, Console()) else 1
+    return 0 if record(settings, SteadyConsole()) else 1
 
 
 def record(settings: Settings, console: Console) -> bool:

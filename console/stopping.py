@@ -39,6 +39,18 @@ def stop_event(on_second: Callable[[], None] | None = None) -> threading.Event:
     return stop
 
 
+def interrupted_as_by_hand() -> None:
+    """For a verb that Ctrl+C ends: SIGTERM, or the death of a parent that asked to be followed, does the same."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if os.environ.get(FOLLOW_PARENT):
+        threading.Thread(target=_interrupt_after_parent, name="follow parent", daemon=True).start()
+
+
+def _interrupt_after_parent() -> None:
+    sys.stdin.read()  # returns only at the end of the pipe
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _follow_parent(stop: threading.Event) -> None:
     sys.stdin.read()  # returns only at the end of the pipe
     stop.set()

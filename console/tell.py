@@ -17,15 +17,15 @@ from policy.contract import Frozen
 
 
 class TellOptions(Frozen):
-    """Tell an actor: pause, resume; success, failure, rerecord, which end the running episode; stop, which parks the
-    arm; estop, which stops it at once. Or the learner: checkpoint, pause-training, resume-training. Exit status 1 where
-    it was not done, with the reason.
+    """Tell an actor: pause, resume; success, failure, reset (or rerecord), which end the running episode; stop, which
+    parks the arm; estop, which stops it at once. Or the learner: checkpoint, pause-training, resume-training. Exit
+    status 1 where it was not done, with the reason.
     """
 
     word: Annotated[Word, tyro.conf.Positional, tyro.conf.arg(metavar="WORD")] = Field(description="What to tell.")
     actor: str = Field(default="", description="Which actor; may be left out where one is connected.")
     episode: int | None = Field(
-        default=None, ge=0, description="The one that success, failure or rerecord means; none: the one that runs."
+        default=None, ge=0, description="The one that success, failure or reset means; none: the one that runs."
     )
     settings: Annotated[Settings, *AMONG_OPTIONS]
 

@@ -12,6 +12,7 @@ Word = Literal[
     "resume",
     "success",
     "failure",
+    "reset",
     "rerecord",
     "stop",
     "estop",
@@ -25,12 +26,26 @@ VERBS: Mapping[str, Verb] = {
     "resume": Verb.RESUME,
     "success": Verb.SUCCESS,
     "failure": Verb.FAILURE,
+    "reset": Verb.RERECORD,
     "rerecord": Verb.RERECORD,
     "stop": Verb.STOP,
     "estop": Verb.EMERGENCY_STOP,
     "checkpoint": Verb.CHECKPOINT,
     "pause-training": Verb.PAUSE_TRAINING,
     "resume-training": Verb.RESUME_TRAINING,
+}
+# Those of the page, in the order in which an operator needs them, each with what it does.
+BUTTONS: Mapping[Word, str] = {
+    "pause": "the episode ends in order, and the arm holds still",
+    "resume": "ends a pause that was pressed from elsewhere",
+    "reset": "the episode ends, nothing is learned from it, and the arm goes to its start",
+    "success": "the running episode has done the task: it ends with the reward",
+    "failure": "the running episode has failed: it ends without a reward",
+    "checkpoint": "the learner saves a checkpoint now",
+    "pause-training": "the learner makes no updates; experience still comes in",
+    "resume-training": "the learner goes on",
+    "stop": "the episode ends, the arm parks, the actor leaves",
+    "estop": "the emergency stop, at once; only a person at the arm lets it move again",
 }
 
 

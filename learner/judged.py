@@ -12,6 +12,8 @@ from policy.experience import Reason
 
 _JUDGED = f"""
 SELECT e.id, e.session, e.episode, e.rejected, l.step, l.reward, l.terminated, l.truncated, l.judged_reason AS reason,
+    COALESCE((SELECT probability FROM rejudged WHERE judge = {NEWEST} AND episode_id = e.id
+        AND step = COALESCE(n.last_step, l.step)), l.judged_probability) AS probability,
     n.last_step, n.reward AS new_reward, n.terminated AS new_terminated, n.truncated AS new_truncated,
     EXISTS (SELECT 1 FROM rejudged WHERE judge = {NEWEST} AND episode_id = e.id) AS anew,
     (SELECT MIN(step) FROM rejudged WHERE judge = {NEWEST} AND episode_id = e.id AND reason = {int(Reason.SUCCESS)})
@@ -31,6 +33,7 @@ class JudgedEpisode:
     recorded, now: where it ended, and where it does by the newest judge
     asked_last: whether a judge was asked of its last step, which is not so where a fault has ended it
     paid_at: the step at which the newest judge pays, whatever the operator said; None where it does not
+    probability: that its end shows success, by the newest judge that was asked of it; None where none was
     """
 
     id: int
@@ -42,6 +45,7 @@ class JudgedEpisode:
     word: bool | None
     asked_last: bool
     paid_at: int | None
+    probability: float | None
 
     @property
     def complete(self) -> bool:
@@ -77,4 +81,5 @@ def _judged(row: sqlite3.Row) -> JudgedEpisode:
         word=operators_word(recorded, reason),
         asked_last=reason is not None,
         paid_at=row["paid_anew"] if row["anew"] else paid_when_made,
+        probability=row["probability"],
     )

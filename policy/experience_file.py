@@ -12,7 +12,7 @@ from pydantic import Field
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract, Frozen
 from policy.errors import InvalidExperience
-from policy.experience import Reason, Step
+from policy.experience import Judgement, Reason, Step
 from policy.step_schema import StoreDamaged, StoreError, connect_to_look, require_ours, store_error, stored_contract
 from policy.step_table import read_episode
 from policy.wire import unpack_step
@@ -132,20 +132,44 @@ class ExperienceFile:
         except InvalidExperience as error:
             raise StoreDamaged(f"{self._path}: {error}; `nudge store verify` names all that is damaged") from error
 
+    def picture(self, episode_id: int, frame: int, camera: str) -> bytes | None:
+        """A frame of an episode as PNG, as it came; of T steps there are T + 1. None where there is no such frame."""
+        rows = self._connection.execute(
+            "SELECT f.png FROM steps s JOIN frames f ON f.seq = s.seq AND f.camera = ? AND f.final = (s.step < ?) "
+            "WHERE s.episode_id = ? AND s.step IN (? - 1, ?) ORDER BY s.step DESC LIMIT 1",
+            (camera, frame, episode_id, frame, frame),
+        )
+        found = rows.fetchone()
+        return None if found is None else bytes(found["png"])
+
+    def judgements(self, outcomes: Sequence[EpisodeOutcome]) -> list[list[Judgement | None]]:
+        """What the judge of the actor thought of each step of some episodes; None where no classifier was asked."""
+        found: dict[int, list[Judgement | None]] = {each.id: [None] * each.steps for each in outcomes}
+        if self._has_judgements():
+            for row in self._connection.execute(
+                "SELECT episode_id, step, judged_probability, judged_reason FROM steps WHERE judged_reason IS NOT NULL"
+            ):
+                if row["episode_id"] in found:
+                    reason = Reason(row["judged_reason"])
+                    found[row["episode_id"]][row["step"]] = Judgement(row["judged_probability"], reason)
+        return [found[each.id] for each in outcomes]
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
     def _last_reasons(self) -> dict[int, int]:
         """Of each episode that a classifier has judged, its reason at the last step; layout 2 knows of none."""
-        columns = {row["name"] for row in self._connection.execute("PRAGMA table_info(steps)")}
-        if "judged_reason" not in columns:
+        if not self._has_judgements():
             return {}
         rows = self._connection.execute(
             "SELECT s.episode_id, s.judged_reason FROM steps s JOIN episodes e ON e.id = s.episode_id "
             "WHERE s.step = e.steps - 1 AND s.judged_reason IS NOT NULL"
         )
         return {row["episode_id"]: row["judged_reason"] for row in rows}
+
+    def _has_judgements(self) -> bool:
+        return "judged_reason" in {row["name"] for row in self._connection.execute("PRAGMA table_info(steps)")}
 
     def _rows(self, selection: EpisodeSelection) -> list[sqlite3.Row]:
         if selection.episodes and not selection.session:

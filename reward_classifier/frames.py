@@ -94,6 +94,19 @@ def every_frame(experience: ExperienceFile, labels: Labels, outcomes: Sequence[E
     )
 
 
+def unseen_table(outcomes: Sequence[EpisodeOutcome]) -> FrameTable:
+    """The table of these episodes without a look at them: no digest, no proprioception, and no label yet."""
+    lengths = [outcome.steps + 1 for outcome in outcomes]
+    return FrameTable(
+        outcomes=tuple(outcomes),
+        digests=tuple("" for _ in outcomes),
+        episode=np.repeat(np.arange(len(outcomes)), lengths),
+        step=np.concatenate([np.arange(length) for length in lengths]),
+        label=np.full(sum(lengths), UNLABELLED, np.int64),
+        proprioception=np.empty((sum(lengths), 0), np.float32),
+    )
+
+
 def relabelled(table: FrameTable, labels: Labels) -> FrameTable:
     """The same frames with other labels."""
     lengths = np.bincount(table.episode, minlength=len(table.outcomes)).tolist()

@@ -15,14 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from policy.contract import Contract, Frozen
+from policy.contract import Frozen
 from reward_classifier.errors import TrainingRefused
 from reward_classifier.frames import NEGATIVE, POSITIVE, UNLABELLED, FrameTable
-from reward_classifier.gate import BoundGate
-from reward_classifier.judge import Rule
 from reward_classifier.label_acts import KEY
 from reward_classifier.labels import EpisodeKey, Sayings
-from reward_classifier.threshold import Seen, paid_at, seen_episodes
 
 Mask = NDArray[np.bool_]
 
@@ -86,44 +83,47 @@ def hard_frames(
     table: FrameTable,
     probability: NDArray[np.float64],
     dealt: Dealt,
-    rule: Rule,
-    contract: Contract,
+    threshold: float,
+    paid: Sequence[int | None],
     settings: HardSettings = DEFAULT,
 ) -> list[Suggestion]:
     """The frames to label next, the most useful first; few of an episode, and no neighbours.
 
-    probability: (N,), best by networks that had not seen the frame's episode
+    probability: (N,), best by networks that had not seen the frame's episode; NaN where nobody was asked
+    threshold: from this probability on a frame looks like success
+    paid: (E,), the frame of each episode at which the judge pays; None where it does not
     """
     if probability.shape != (len(table),):
         raise TrainingRefused(f"probabilities: got {probability.shape}, expected one of each of {len(table)} frames")
     kinds = (
-        _paid(table, probability, dealt, rule, contract),
-        _mistakes(table, probability, dealt, rule),
-        _doubts(table, probability, dealt, rule, settings),
+        _paid(table, probability, dealt, paid),
+        _mistakes(table, probability, dealt, threshold),
+        _doubts(table, probability, dealt, threshold, settings),
     )
     by_turns = (each for each in chain.from_iterable(zip_longest(*kinds)) if each is not None)
     return _thinned(by_turns, settings)
 
 
 def _paid(
-    table: FrameTable, probability: NDArray[np.float64], dealt: Dealt, rule: Rule, contract: Contract
+    table: FrameTable, probability: NDArray[np.float64], dealt: Dealt, paid: Sequence[int | None]
 ) -> Iterator[Suggestion]:
     """Where episodes of which nothing is said would be paid, the most probable first."""
     found = []
-    seen: Sequence[Seen] = seen_episodes(table, probability, BoundGate(rule.gate, contract))
-    for episode, each in enumerate(seen):
+    for episode, at in enumerate(paid):
         here = table.rows(episode)
-        at = None if dealt.said[here].any() else paid_at(each, rule)
-        if at is not None:
-            told = f"nothing is said of this episode; probability {each.probability[at]:.2f}"
-            found.append(Suggestion(episode, at, Why.PAID, float(each.probability[at]), told))
+        if at is not None and not dealt.said[here].any():
+            value = float(probability[here][at])
+            told = f"nothing is said of this episode; probability {value:.2f}"
+            found.append(Suggestion(episode, at, Why.PAID, value, told))
     yield from sorted(found, key=lambda each: -each.probability)
 
 
-def _mistakes(table: FrameTable, probability: NDArray[np.float64], dealt: Dealt, rule: Rule) -> Iterator[Suggestion]:
+def _mistakes(
+    table: FrameTable, probability: NDArray[np.float64], dealt: Dealt, threshold: float
+) -> Iterator[Suggestion]:
     """Labelled frames that are on the wrong side of the threshold, the surest mistake first."""
     positive, negative = table.label == POSITIVE, table.label == NEGATIVE
-    wrong = (positive & (probability < rule.threshold)) | (negative & (probability >= rule.threshold))
+    wrong = (positive & (probability < threshold)) | (negative & (probability >= threshold))
     surety = np.where(positive, 1 - probability, probability)
     rows = np.flatnonzero(wrong & ~dealt.settled)
     for row in rows[np.argsort(-surety[rows], kind="stable")]:
@@ -133,13 +133,13 @@ def _mistakes(table: FrameTable, probability: NDArray[np.float64], dealt: Dealt,
 
 
 def _doubts(
-    table: FrameTable, probability: NDArray[np.float64], dealt: Dealt, rule: Rule, settings: HardSettings
+    table: FrameTable, probability: NDArray[np.float64], dealt: Dealt, threshold: float, settings: HardSettings
 ) -> Iterator[Suggestion]:
     """Frames of which nothing is said, the nearest to the threshold first."""
-    away = np.abs(probability - rule.threshold)
+    away = np.abs(probability - threshold)
     rows = np.flatnonzero((table.label == UNLABELLED) & ~dealt.said & (away <= settings.doubt))
     for row in rows[np.argsort(away[rows], kind="stable")]:
-        told = f"not labelled; probability {probability[row]:.2f}, the threshold is {rule.threshold:.2f}"
+        told = f"not labelled; probability {probability[row]:.2f}, the threshold is {threshold:.2f}"
         yield _of_row(table, probability, int(row), Why.DOUBT, told)
 
 

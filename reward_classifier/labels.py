@@ -115,6 +115,11 @@ def take_in(sayings: Sayings, act: Act, spans: Sequence[Span]) -> None:
             del sayings[span.key]
 
 
+def labels_of(sayings: Sayings) -> Labels:
+    """The same without who said so."""
+    return {key: {frame: said.label for frame, said in frames.items()} for key, frames in sayings.items()}
+
+
 class LabelBook:
     """The labels in a file, made where there is none. One thread; several processes may have it open.
 
@@ -182,9 +187,7 @@ class LabelBook:
 
     def labels(self, version: int | None = None) -> Labels:
         """What counts: of now, or as it was at a version."""
-        return {
-            key: {frame: said.label for frame, said in frames.items()} for key, frames in self.sayings(version).items()
-        }
+        return labels_of(self.sayings(version))
 
     def sayings(self, version: int | None = None) -> Sayings:
         """The same, with who said so."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from console.coach.gather import gather_evidence
 from console.coach.rules import advise
 from console.dashboard.access import load_access
 from console.dashboard.buttons import RunCommands
+from console.dashboard.evaluating import Evaluating
 from console.dashboard.hub import Hub
 from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunState, RunWatch
@@ -27,6 +27,7 @@ from console.priority import niceness
 from console.run_folder import DASHBOARD_FILE, LEARNER_SETTINGS_FILE, SETTINGS_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import FOLLOW_PARENT, stop_event
+from console.web import listen
 from learner.disk import write_atomically
 from policy.key_files import is_loopback
 
@@ -58,10 +59,11 @@ def _settings_of(folder: Path) -> Sequence[str]:
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     chosen, watch = settings.dashboard, RunWatch(settings)
-    hub = Hub(watch, Parts(_coach), chosen.refresh_s)
-    server = DashboardServer(hub, watch, load_access(chosen), RunCommands(settings))
+    evaluating = Evaluating(lambda: watch.settings)
+    hub = Hub(watch, Parts(_coach, evaluating), chosen.refresh_s)
+    server = DashboardServer(hub, watch, load_access(chosen), RunCommands(settings), evaluating)
     secure = not is_loopback(chosen.host) and settings.service.tls.certificate is not None
-    listener = _listen(chosen.host, chosen.port)
+    listener = listen(chosen.host, chosen.port, "--dashboard.port")
     config = uvicorn.Config(
         server.app,
         log_level="warning",
@@ -85,22 +87,12 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
     finally:
         stopping.cancel()
         ready.unlink(missing_ok=True)
+        server.close()
         watch.close()
 
 
 def _coach(state: RunState) -> Sequence[Advice]:
     return advise(gather_evidence(state.settings), state.settings.coach).advice
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ConsoleError(
-            f"dashboard: {host}, port {port} cannot be opened ({error.strerror}); is another one there? Choose another "
-            f"with --dashboard.port, 0 takes a free one"
-        ) from error
 
 
 async def _stop(stop: threading.Event, hub: Hub, web: uvicorn.Server) -> None:

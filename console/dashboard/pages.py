@@ -13,6 +13,7 @@ import yaml
 
 from console.checkpoints import figures as checkpoint_figures
 from console.dashboard.run_state import RunState
+from console.dashboard.verdicts import Verdict, Verdicts
 from console.key_numbers import ago, share, size
 from console.replay_figure import ReplayFigure
 from console.replay_numbers import numbers
@@ -29,7 +30,10 @@ PAGE_EPISODES = 50
 
 @dataclass(frozen=True, slots=True)
 class EpisodeLine:
-    """An episode in the list. row: the number of its row; outcome, mood: how it ended, in words and as a colour"""
+    """An episode in the list. row: the number of its row; outcome, mood: how it ended, in words and as a colour
+
+    labelled: whether its frames can be labelled, which is not so while it has no end
+    """
 
     row: int
     name: str
@@ -39,20 +43,22 @@ class EpisodeLine:
     human_share: float
     outcome: str
     mood: str
+    verdict: Verdict
+    labelled: bool
 
 
-def episode_lines(episodes: Sequence[tuple[int, EpisodeRecord]]) -> list[EpisodeLine]:
+def episode_lines(episodes: Sequence[tuple[int, EpisodeRecord]], verdicts: Verdicts) -> list[EpisodeLine]:
     """The list, the newest first."""
-    return [_line(row, record) for row, record in reversed(episodes)]
+    return [_line(row, record, verdicts) for row, record in reversed(episodes)]
 
 
-def episodes_page(state: RunState, before: int) -> dict[str, Any]:
+def episodes_page(state: RunState, verdicts: Verdicts, before: int) -> dict[str, Any]:
     """The newest episodes whose rows lie before a number (0: all), and where older and newer ones are."""
     every = [(row, record) for row, record in state.episodes.items() if not before or row < before]
     newer = [row for row in state.episodes if before and row >= before]
     shown = every[-PAGE_EPISODES:]
     return {
-        "lines": episode_lines(shown),
+        "lines": episode_lines(shown, verdicts),
         "count": len(state.episodes),
         "older": shown[0][0] if len(every) > len(shown) else 0,
         "newer": newer[PAGE_EPISODES] if len(newer) > PAGE_EPISODES else 0,
@@ -60,7 +66,7 @@ def episodes_page(state: RunState, before: int) -> dict[str, Any]:
     }
 
 
-def episode_page(state: RunState, row: int, cursors: Sequence[int]) -> dict[str, Any]:
+def episode_page(state: RunState, verdicts: Verdicts, row: int, cursors: Sequence[int]) -> dict[str, Any]:
     """An episode to play: the figure, and for each step its pictures, its numbers and the cursor in the figure."""
     record = state.episodes[row]
     with closing(ExperienceFile(state.folder / STORE_FILE)) as file:
@@ -71,7 +77,7 @@ def episode_page(state: RunState, row: int, cursors: Sequence[int]) -> dict[str,
     width, height = figure.size
     places = range(len(steps) + record.complete)  # what was seen after the last step stands at the end
     return {
-        "line": _line(row, record),
+        "line": _line(row, record, verdicts),
         "size": f"0 0 {width:.0f} {height:.0f}",
         "drawing": figure.drawing(),
         "cameras": [camera.name for camera in contract.cameras],
@@ -86,8 +92,6 @@ def episode_page(state: RunState, row: int, cursors: Sequence[int]) -> dict[str,
                 for place in places
             ],
         },
-        "label": f"nudge classifier label --run {state.settings.run} --runs {state.settings.runs} --selection.session "
-        f"{record.session[:SESSION_DIGITS]} --selection.episodes {record.index} --frames FIRST LAST --label positive",
     }
 
 
@@ -116,10 +120,11 @@ def checkpoints_page(state: RunState) -> dict[str, Any]:
     }
 
 
-def demonstrations_page(state: RunState) -> dict[str, Any]:
+def demonstrations_page(state: RunState, verdicts: Verdicts) -> dict[str, Any]:
     """The demo sets that the run learns from, and the demonstrations in its store."""
     demos = [(row, record) for row, record in state.episodes.items() if record.kind == "demo"]
-    return {"sets": [_demo_set(folder) for folder in state.settings.demo_sets], "lines": episode_lines(demos)}
+    sets = [_demo_set(folder) for folder in state.settings.demo_sets]
+    return {"sets": sets, "lines": episode_lines(demos, verdicts)}
 
 
 def settings_page(state: RunState) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def settings_page(state: RunState) -> dict[str, Any]:
     }
 
 
-def _line(row: int, record: EpisodeRecord) -> EpisodeLine:
+def _line(row: int, record: EpisodeRecord, verdicts: Verdicts) -> EpisodeLine:
     began = datetime.fromtimestamp(record.first_wall_ns / 1e9).astimezone()
     if not record.complete:
         outcome, mood = "not ended", ""
@@ -155,6 +160,8 @@ def _line(row: int, record: EpisodeRecord) -> EpisodeLine:
         human_share=record.human_steps / max(record.steps, 1),
         outcome=outcome,
         mood=mood,
+        verdict=verdicts.of(row, record),
+        labelled=record.complete and not record.rejected,
     )
 
 

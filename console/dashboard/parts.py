@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from console.dashboard import figures
 from console.dashboard.advice import Advising
+from console.dashboard.evaluating import Evaluating
 from console.dashboard.reading import actors, alerts, band, key_numbers, phase
 from console.dashboard.run_state import RunState
 from console.dashboard.seams import Coach
@@ -20,7 +21,7 @@ from console.page import page_template
 from console.report import training_curve
 from console.report_data import Evaluation, ReportError
 from console.report_figures import TrainingCurve, success_map
-from console.words import WORDS
+from console.words import BUTTONS
 from learner.evaluations import EVALUATION_FILE
 
 RECENT_EPISODES = 200  # behind the map of training
@@ -29,10 +30,11 @@ RECENT_EPISODES = 200  # behind the map of training
 class Parts:
     """Makes the parts of one run. One thread at a time.
 
-    coach: None where there is none
+    coach, evaluating: None where there is none
     """
 
-    def __init__(self, coach: Coach | None = None) -> None:
+    def __init__(self, coach: Coach | None = None, evaluating: Evaluating | None = None) -> None:
+        self._evaluating = evaluating
         self._advising = None if coach is None else Advising(coach)
         self._templates: dict[str, jinja2.Template] = {}
         self._made: dict[str, tuple[Hashable, Any]] = {}
@@ -46,7 +48,8 @@ class Parts:
             "top": self._html("top", words=words, mood=mood),
             "band": self._html("band", band=band(state)),
             "chance": self._html("chance", probability=None if newest is None else newest.probability),
-            "buttons": self._html("buttons", words=WORDS if state.alive else ()),
+            "buttons": self._html("buttons", words=BUTTONS if state.alive else {}),
+            "evaluation": self._html("evaluation", view=None if self._evaluating is None else self._evaluating.view()),
             "actors": self._html("actors", actors=actors(state)),
             "numbers": self._html("numbers", numbers=key_numbers(state, curve)),
             "alerts": self._html("alerts", alerts=alerts(state)),

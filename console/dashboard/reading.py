@@ -82,7 +82,7 @@ def phase(state: RunState) -> tuple[str, Mood]:
 
 def key_numbers(state: RunState, curve: TrainingCurve) -> list[KeyNumber]:
     """The figures that stand on top, the most telling first."""
-    return [*_learning(curve), *_training(state), *_extent(state)]
+    return [*_learning(curve), *_actors(state), *_training(state), *_extent(state)]
 
 
 def _learning(curve: TrainingCurve) -> list[KeyNumber]:
@@ -94,6 +94,24 @@ def _learning(curve: TrainingCurve) -> list[KeyNumber]:
         KeyNumber("succeeds alone", share(curve.alone[-1]), window),
         KeyNumber("you drive", share(curve.human_share[-1]), f"of the steps {window}"),
     ]
+
+
+def _actors(state: RunState) -> list[KeyNumber]:
+    """Who may send steps: an actor holds the lease of its name, also for a while after its link has broken."""
+    if state.learner is None:
+        return []
+    told = state.learner.actors
+    there = [each.actor_id for each in told if each.connected]
+    if len(there) == 1:
+        return [KeyNumber("actor", there[0], "holds its lease")]
+    if there:
+        return [KeyNumber("actors", number(len(there)), f"hold their leases: {', '.join(there)}")]
+    if not told:
+        return [KeyNumber("actor", "none", "nobody holds a lease")]
+    last = min(told, key=lambda each: each.age_s)
+    left_s = state.settings.service.lease_s - last.age_s
+    kept = f"keeps its lease for {ago(left_s)} more" if left_s > 0 else "may have lost its lease"
+    return [KeyNumber("actor", "away", f"{last.actor_id} {kept}", "warn")]
 
 
 def _training(state: RunState) -> list[KeyNumber]:

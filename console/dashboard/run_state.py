@@ -11,6 +11,7 @@ from typing import Protocol
 
 from console.dashboard.learner_look import LearnerLook
 from console.dashboard.metrics_tail import MetricsTail
+from console.dashboard.verdicts import Verdicts, read_verdicts
 from console.report_data import EpisodeSummary
 from console.run_folder import METRICS_FILE, SPOOL_FILE, STORE_FILE
 from console.settings import Settings
@@ -83,7 +84,7 @@ class Asked(Protocol):
 
 
 class RunWatch:
-    """Looks at a run again and again. One thread at a time; `frame` and `cursors` from any.
+    """Looks at a run again and again. One thread at a time; `frame`, `cursors` and `verdicts` from any.
 
     learner: None asks the one of the run folder, over the wire
     ask_every_s: so often at most
@@ -133,6 +134,11 @@ class RunWatch:
         """Of all steps of an episode, in their order."""
         watch = self._watch
         return [] if watch is None else watch.cursors(row)
+
+    def verdicts(self) -> Verdicts:
+        """Who said how its episodes ended."""
+        store = self._store
+        return Verdicts(None, {}) if store is None else read_verdicts(store)
 
     def close(self) -> None:
         """Close the store and the channel. May be called twice."""

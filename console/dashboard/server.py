@@ -17,30 +17,37 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from console.checkpoints import go_back
+from console.classifier_options import labels_beside
 from console.dashboard import pages
 from console.dashboard.access import Access
+from console.dashboard.evaluating import Evaluating
 from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.seams import Commands
 from console.key_numbers import share
+from console.label_desk import LabelDesk, desk_as_recorded
+from console.label_site import LabelSite
 from console.page import page_template
+from console.run_folder import STORE_FILE
+from console.web import FRESH, UNCHANGING, body_of, refused
 from console.words import WORDS
 from policy.errors import NudgeError
+from policy.experience_file import EpisodeSelection
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "dashboard"
 SCRIPTS = ("dashboard.js", "episode.js")
 COOKIE_S = 30 * 86_400
 MAX_FORM_BYTES = 4096
-_UNCHANGING = {"Cache-Control": "private, max-age=86400, immutable"}
-_FRESH = {"Cache-Control": "no-store"}
 
 
 class DashboardServer:
     """The application. watch: what `hub` looks at; commands: who takes them"""
 
-    def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands) -> None:
+    def __init__(self, hub: Hub, watch: RunWatch, access: Access, commands: Commands, evaluating: Evaluating) -> None:
+        self._evaluating = evaluating
         self._hub, self._watch, self._access, self._commands = hub, watch, access, commands
+        self._labels = LabelSite(self._open_labels, back="/episode/")
         self._static = {name: (TEMPLATES / name).read_text() for name in SCRIPTS}
         self._static["dashboard.css"] = page_template("dashboard/dashboard.css.j2").render()
         self.app = Starlette(
@@ -49,7 +56,7 @@ class DashboardServer:
                 Route("/episodes", self._episodes),
                 Route("/episode/{row:int}", self._episode),
                 Route("/checkpoints", self._simple("checkpoints", pages.checkpoints_page)),
-                Route("/demonstrations", self._simple("demonstrations", pages.demonstrations_page)),
+                Route("/demonstrations", self._simple("demonstrations", self._demonstrations_page)),
                 Route("/settings", self._simple("settings", pages.settings_page)),
                 Route("/changes", self._changes),
                 Route("/frame/{cursor:int}/{camera}", self._frame),
@@ -57,11 +64,22 @@ class DashboardServer:
                 Route("/static/{name}", self._file),
                 Route("/login", self._login, methods=["GET", "POST"]),
                 Route("/command/{word}", self._command, methods=["POST"]),
+                Route("/evaluation/{verb}", self._evaluation, methods=["POST"]),
                 Route("/rollback/{updates:int}", self._rollback, methods=["POST"]),
+                self._labels.mount,
             ],
             middleware=[Middleware(Guard, access=access)],
-            exception_handlers={NudgeError: _refused},
+            exception_handlers={NudgeError: refused},
         )
+
+    def close(self) -> None:
+        """End an evaluation that is under way, and close the labels."""
+        self._evaluating.close()
+        self._labels.close()
+
+    def _open_labels(self) -> LabelDesk:
+        path = self._watch.settings.folder / STORE_FILE
+        return desk_as_recorded(path, labels_beside(path), EpisodeSelection())
 
     # --- pages --------------------------------------------------------------------------------------------------------
 
@@ -81,14 +99,22 @@ class DashboardServer:
         before = request.query_params.get("before", "0")
         if not before.isdecimal():
             raise HTTPException(404)
-        return self._page("episodes", shown.parts, shown.state, **pages.episodes_page(shown.state, int(before)))
+        verdicts = await asyncio.to_thread(self._watch.verdicts)
+        page = pages.episodes_page(shown.state, verdicts, int(before))
+        return self._page("episodes", shown.parts, shown.state, **page)
 
     async def _episode(self, request: Request) -> Response:
         shown, row = await self._hub.look(), int(request.path_params["row"])
         if row not in shown.state.episodes:
             raise HTTPException(404, "there is no such episode")
-        page = await asyncio.to_thread(pages.episode_page, shown.state, row, self._watch.cursors(row))
+        page = await asyncio.to_thread(self._episode_page, shown.state, row)
         return self._page("episode", shown.parts, shown.state, **page)
+
+    def _episode_page(self, state: RunState, row: int) -> dict[str, Any]:
+        return pages.episode_page(state, self._watch.verdicts(), row, self._watch.cursors(row))
+
+    def _demonstrations_page(self, state: RunState) -> dict[str, Any]:
+        return pages.demonstrations_page(state, self._watch.verdicts())
 
     def _simple(self, name: str, make: Callable[[RunState], dict[str, Any]]) -> Callable[[Request], Any]:
         async def page(_request: Request) -> Response:
@@ -102,13 +128,13 @@ class DashboardServer:
         template = page_template(f"dashboard/{name}.html.j2", share=share)
         here = "/" if name == "run" else "/episodes" if name == "episode" else f"/{name}"
         html = template.render(run=state.settings.run, parts=parts, here=here, since=since, **content)
-        return HTMLResponse(html, headers=_FRESH)
+        return HTMLResponse(html, headers=FRESH)
 
     # --- what pages ask for -------------------------------------------------------------------------------------------
 
     async def _changes(self, request: Request) -> Response:
         mark = request.headers.get("last-event-id") or request.query_params.get("since", "")
-        return StreamingResponse(self._events(mark), media_type="text/event-stream", headers=_FRESH)
+        return StreamingResponse(self._events(mark), media_type="text/event-stream", headers=FRESH)
 
     async def _events(self, mark: str) -> AsyncIterator[str]:
         """Server-sent events: a browser that lost its connection asks again from the last mark on."""
@@ -126,7 +152,7 @@ class DashboardServer:
         png = self._watch.frame(request.path_params["cursor"], request.path_params["camera"], final=final)
         if png is None:
             raise HTTPException(404, "there is no such frame")
-        return Response(png, media_type="image/png", headers=_UNCHANGING)
+        return Response(png, media_type="image/png", headers=UNCHANGING)
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -140,11 +166,7 @@ class DashboardServer:
     async def _login(self, request: Request) -> Response:
         if request.method == "GET":
             return self._ask_for_token(refused=False)
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM_BYTES:
-                raise HTTPException(413)
+        body = await body_of(request, MAX_FORM_BYTES)
         token = parse_qs(body.decode("ascii", "replace")).get("token", [""])[0].strip()
         if not self._access.fits(token):
             return self._ask_for_token(refused=True)
@@ -157,7 +179,7 @@ class DashboardServer:
 
     def _ask_for_token(self, *, refused: bool) -> Response:
         html = page_template("dashboard/login.html.j2").render(refused=refused)
-        return HTMLResponse(html, 403 if refused else 200, headers=_FRESH)
+        return HTMLResponse(html, 403 if refused else 200, headers=FRESH)
 
     async def _command(self, request: Request) -> Response:
         word = request.path_params["word"]
@@ -165,11 +187,14 @@ class DashboardServer:
             raise HTTPException(404, "nobody takes this command")
         return PlainTextResponse(await asyncio.to_thread(self._commands.send, word))
 
+    async def _evaluation(self, request: Request) -> Response:
+        verbs = {"start": self._evaluating.start, "stop": self._evaluating.stop}
+        verb = request.path_params["verb"]
+        if verb not in verbs:
+            raise HTTPException(404)
+        return PlainTextResponse(await asyncio.to_thread(verbs[verb]))
+
     async def _rollback(self, request: Request) -> Response:
         folder, updates = self._watch.settings.folder, request.path_params["updates"]
         lines = await asyncio.to_thread(go_back, folder, str(updates))
         return PlainTextResponse("\n".join(lines))
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    return PlainTextResponse(str(error), 409)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from console.classifier import REPORT_FILE
-from console.label_opinions import Opinions, Origin
+from console.label_opinions import Opinions
+from console.label_thoughts import Origin
 from console.main import main
 from judged_episodes import SESSION, write
 from policy.encoder import random_encoder

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from console.dashboard.access import Access, load_access
+from console.dashboard.evaluating import Evaluating
 from console.dashboard.figures import thinned, training_by_cell
 from console.dashboard.hub import Hub
 from console.dashboard.metrics_tail import MetricsTail
@@ -141,6 +142,22 @@ class TestKeyNumbers:
         assert "q_mean 12, expected at most 10" in found.detail
         assert "the critics overestimate" in found.detail
 
+    def test_the_lease_is_told_who_holds_it_and_for_how_long_it_is_kept(self, state: RunState) -> None:
+        def shown(*told: pb.ActorStatus) -> tuple[str, str, str, str]:
+            there = replace(state, learner=pb.StatusReply(actors=told))
+            (one,) = [each for each in key_numbers(there, training_curve([])) if each.label.startswith("actor")]
+            return one.label, one.value, one.detail, one.mood
+
+        lease_s = state.settings.service.lease_s
+        desk, away = pb.ActorStatus(actor_id="desk", connected=True), pb.ActorStatus(actor_id="away", age_s=lease_s - 7)
+        assert shown() == ("actor", "none", "nobody holds a lease", "")
+        assert shown(desk, away) == ("actor", "desk", "holds its lease", "")
+        two = pb.ActorStatus(actor_id="other", connected=True)
+        assert shown(desk, two) == ("actors", "2", "hold their leases: desk, other", "")
+        assert shown(away) == ("actor", "away", "away keeps its lease for 7 s more", "warn")
+        gone = pb.ActorStatus(actor_id="desk", age_s=lease_s + 1)
+        assert shown(gone)[2] == "desk may have lost its lease"
+
     def test_sizes_and_times_are_as_people_say_them(self) -> None:
         assert [size(count) for count in (0, 999, 1234, 1_234_567, 25 * 10**9)] == [
             "0 B",
@@ -269,7 +286,9 @@ class TestActors:
         ]
         parts = Parts()
         assert "press &lt;pause&gt;" in parts.render(state)["actors"]
-        assert 'data-post="/command/pause"' in parts.render(state)["buttons"]
+        buttons = parts.render(state)["buttons"]
+        for word in ("pause", "reset", "success", "failure", "checkpoint", "stop"):
+            assert f'data-post="/command/{word}"' in buttons
         assert not parts.render(watch.look())["buttons"].strip()  # nobody is there to be told
         assert actors(watch.look()) == []
         watch.close()
@@ -293,7 +312,9 @@ class TestWhatOthersGive:
 
     def test_commands_are_buttons_and_what_came_of_them_is_told(self, tmp_path: Path) -> None:
         watch, told = RunWatch(finished_run(tmp_path)), Told()
-        server = DashboardServer(Hub(watch, Parts(), 0.1), watch, Access(None), told)
+        server = DashboardServer(
+            Hub(watch, Parts(), 0.1), watch, Access(None), told, Evaluating(lambda: watch.settings)
+        )
 
         async def visit() -> None:
             transport = httpx.ASGITransport(server.app)

@@ -12,7 +12,6 @@ import pytest
 from chromium import Chromium, found
 from console.stopping import Child
 from dashboard_page import DashboardPage
-from links import free_port
 from operated_run import DEMONSTRATIONS, OperatedRun, kill
 from reward_classifier.labels import EpisodeKey, Label, LabelBook
 from waiting import eventually
@@ -128,27 +127,27 @@ def test_an_episode_is_opened_replayed_and_labelled(journey: Journey) -> None:
     episode = next(each for each in run.episodes() if (each.session[:8], each.index) == (said[1], int(said[2])))
     assert episode.steps == int(said[3])
 
-    label_last_frame(journey, f"{said[1]}/{said[2]}", episode.steps)
+    page.shows("judged by: simulator")
+    label_last_frame(page, f"{said[1]}/{said[2]}", episode.steps)
     with closing(LabelBook(run.folder / "experience.labels.sqlite")) as book:
         assert book.labels() == {EpisodeKey(episode.session, episode.index): {episode.steps: Label.POSITIVE}}
 
 
-def label_last_frame(journey: Journey, episode: str, frame: int) -> None:
-    """On the page of `nudge classifier label`, in a tab beside."""
-    run, port = journey.run, free_port()
-    which = ("--run", run.settings.run, "--runs", str(run.settings.runs), "--port", str(port))
-    server = run.start("classifier", "label", "--page", "--author", "anna", *which)
-    eventually(lambda: "open http" in server.last_lines() or server.status is not None, "the page of labels", START_S)
-    labels = DashboardPage(journey.browser, f"http://127.0.0.1:{port}/?episode={episode}")
-    labels.shows(f"Episode {episode}", "frame 0 of", "you are anna")
-    labels.tab.front()
-    eventually(lambda: bool(labels.tab.evaluate("document.hasFocus() && window.did_handshake")), "the focus")
-    labels.tab.tap("End")
-    labels.shows(f"frame {frame} of {frame}")
-    labels.tab.tap("p")
-    labels.shows(f"frame {frame}: positive – version 1, on the disk")
-    labels.tab.close()
-    server.__exit__()
+def label_last_frame(page: DashboardPage, episode: str, frame: int) -> None:
+    """By keys, on the page that the link of an episode opens."""
+    page.tab.click("a[href^='/label/']")
+    page.shows(f"Episode {episode}", "frame 0 of")
+    page.arrived()
+    page.tab.evaluate("window.prompt = () => 'anna'")
+    page.tab.click("#author")
+    page.shows("anna")
+    page.tab.front()
+    page.tab.tap("End")
+    page.shows(f"frame {frame} of {frame}")
+    page.tab.tap("p")
+    page.shows(f"frame {frame}: positive – version 1, on the disk", "positive by anna")
+    page.tab.click("#back")
+    page.shows("label its frames")
 
 
 def test_stop_ends_it_in_order_and_every_step_is_in_the_store(journey: Journey) -> None:

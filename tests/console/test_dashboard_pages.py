@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,8 @@ from console.stopping import Child
 from learner.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
 from learner.store import lock_store
 from policy.experience import Source
-from shown_run import append, episode, finished_run, reading
+from reward_classifier.labels import EpisodeKey, Label, LabelBook
+from shown_run import SESSION, append, episode, finished_run, reading
 from waiting import eventually
 
 in_a_browser = pytest.mark.skipif(found() is None, reason="needs a browser: apt install chromium")
@@ -104,6 +106,7 @@ class TestWithoutABrowser:
     def test_nothing_is_asked_for_anywhere_else(self, desk: Desk) -> None:
         files = ["/", "/episodes", "/episode/4", "/checkpoints", "/demonstrations", "/settings"]
         files += ["/static/dashboard.css", "/static/dashboard.js", "/static/episode.js"]
+        files += ["/label/4", "/label/static/label.css", "/label/static/label.js"]
         for path in files:
             assert b"http" not in desk.get(path).replace(b"http://www.w3.org", b""), path
         headers = urllib.request.urlopen(desk.url).headers
@@ -113,6 +116,10 @@ class TestWithoutABrowser:
         for path in ("/episode/99", "/frame/99/camera0", "/frame/1/none", "/static/x", "/episodes?before=x"):
             assert desk.refused(path)[0] == 404
         assert desk.refused("/command/dance", "POST")[0] == 404
+        assert desk.refused("/evaluation/dance", "POST")[0] == 404
+        assert desk.refused("/label/99")[0] == 404
+        status, reason = desk.refused("/evaluation/start", "POST")
+        assert (status, "policy.safetensors yet" in reason) == (409, True)
         status, reason = desk.refused("/command/pause", "POST")
         assert (status, reason) == (409, f"run {desk.settings.run!r}: no learner runs, so nobody can be told anything")
 
@@ -128,10 +135,11 @@ class TestWithoutABrowser:
 
 class TestTheToken:
     def test_without_it_there_is_no_page_no_frame_no_change(self, guarded: Desk) -> None:
-        for path in ("/", "/frame/1/camera0", "/changes", "/static/dashboard.js"):
+        for path in ("/", "/frame/1/camera0", "/changes", "/static/dashboard.js", "/label/4", "/label/static/label.js"):
             code, told = guarded.refused(path)
             assert (code, "got no token" in told) == (403, True)
-        assert guarded.refused("/rollback/1000", "POST")[0] == 403
+        for path in ("/rollback/1000", "/label/act", "/evaluation/start"):
+            assert guarded.refused(path, "POST")[0] == 403
         assert b"succeeds alone" in guarded.get("/", Cookie=f"nudge-dashboard-{urlsplit(guarded.url).port}={TOKEN}")
 
     @in_a_browser
@@ -187,6 +195,25 @@ class TestInABrowser:
         shows(tab, "after the last step")
         loaded = "[...document.images].every((each) => each.complete && each.naturalWidth === 16)"
         eventually(lambda: bool(tab.evaluate(loaded)), "the frames after the last step")
+
+    def test_frames_are_labelled_from_the_list_by_whoever_says_their_name(self, desk: Desk, browser: Chromium) -> None:
+        tab = opened(browser, desk.url + "/episodes")
+        tab.evaluate("document.querySelector('a[href=\"/label/4\"]').click()")
+        shows(tab, "frame 0 of 4")
+        eventually(lambda: tab.evaluate("document.readyState") == "complete", "its script")
+        tab.evaluate("window.prompt = () => 'bert'")
+        tab.evaluate("document.getElementById('author').click()")
+        tab.front()
+        for key in ("ArrowRight", "ArrowRight", "p"):
+            tab.tap(key)
+        shows(tab, "frame 2: positive – version 1, on the disk")
+        shows(tab, "by bert, version 1")
+        loaded = "[...document.images].every((each) => each.complete && each.naturalWidth === 16)"
+        eventually(lambda: bool(tab.evaluate(loaded)), "the frames")
+        with closing(LabelBook(desk.settings.folder / "experience.labels.sqlite")) as book:
+            assert book.labels() == {EpisodeKey(SESSION, 3): {2: Label.POSITIVE}}
+        tab.evaluate("document.getElementById('back').click()")
+        shows(tab, "label its frames")
 
     def test_the_way_back_to_a_checkpoint_is_refused_while_a_learner_runs_and_goes_without(
         self, desk: Desk, browser: Chromium

@@ -29,14 +29,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(store: Path, tmp_path: Path) -> Iterator[LabelDesk]:
-    desk = LabelDesk(store, tmp_path / "labels.sqlite", EpisodeSelection(), "anna")
+    desk = LabelDesk(store, tmp_path / "labels.sqlite", EpisodeSelection())
     yield desk
     desk.close()
 
 
 @pytest.fixture
 def hand(desk: LabelDesk) -> LabelHand:
-    return LabelHand(desk, 0)
+    return LabelHand(desk, "anna", 0)
 
 
 def labels(desk: LabelDesk, place: int = 0) -> dict[int, Label]:
@@ -103,16 +103,16 @@ class TestKeys:
 
 class TestTwoPages:
     def test_see_what_the_other_has_said(self, store: Path, desk: LabelDesk) -> None:
-        with closing(LabelDesk(store, desk.book.path, EpisodeSelection(), "bert")) as other:
-            LabelHand(other, 1).press(N)
+        with closing(LabelDesk(store, desk.book.path, EpisodeSelection())) as other:
+            LabelHand(other, "bert", 1).press(N)
             assert not desk.said(1)
             assert desk.refresh()
             assert desk.said(1)[0].act.author == "bert"
             assert not desk.refresh()
 
     def test_never_overrule_what_they_have_not_seen(self, store: Path, desk: LabelDesk, hand: LabelHand) -> None:
-        with closing(LabelDesk(store, desk.book.path, EpisodeSelection(), "bert")) as other:
-            LabelHand(other, 0).press(N)
+        with closing(LabelDesk(store, desk.book.path, EpisodeSelection())) as other:
+            LabelHand(other, "bert", 0).press(N)
             hand.press(P)
             assert "labelled negative by bert" in hand.told.text
             assert hand.held is None
@@ -125,7 +125,7 @@ def test_hopping_visits_all_suggestions_and_then_the_first_again(
     desk: LabelDesk, hand: LabelHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not hand.hop()
-    assert "--classifier" in hand.told.text
+    assert "no classifier has judged these" in hand.told.text
     suggested = [Suggestion(1, 6, Why.DOUBT, 0.5, ""), Suggestion(0, 2, Why.DOUBT, 0.4, "")]
     monkeypatch.setattr(desk, "suggestions", lambda: suggested)
     places = []

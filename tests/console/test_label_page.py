@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -54,19 +53,15 @@ class Page:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("labels")
     store = write(folder / "mine.sqlite", 1, 2)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["classifier", "label", "--page", "--store", str(store), "--author", "anna", "--port", str(port)]
-    named = os.environ.pop("PYTEST_CURRENT_TEST", None)  # the child is no test, as which NiceGUI would start otherwise
+    command = ["classifier", "label", "--page", "--store", str(store), "--author", "anna", "--port", "0"]
     with Child("labels", command, folder / "log") as server, Chromium(folder) as browser:
-        if named is not None:
-            os.environ["PYTEST_CURRENT_TEST"] = named
         eventually(lambda: "open http" in server.last_lines(), "the server", 60)
-        made = Page(browser.open(f"http://127.0.0.1:{port}"), server, folder / "mine.labels.sqlite")
+        url = server.last_lines(1).split()[1]
+        made = Page(browser.open(url), server, folder / "mine.labels.sqlite")
         made.shows("frame 0 of 20", "you are anna")
         made.tab.front()
-        eventually(lambda: bool(made.tab.evaluate("document.hasFocus() && window.did_handshake")), "the focus")
+        ready = "document.readyState === 'complete' && document.hasFocus()"
+        eventually(lambda: bool(made.tab.evaluate(ready)), "the focus, and the script that hears keys")
         yield made
 
 

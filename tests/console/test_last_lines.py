@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 from rich.console import Console, ConsoleDimensions
+from rich.live import Live
 from rich.text import Text
 
 from console.key_lines import WIDE, key_lines
 from console.key_numbers import KeyNumber
-from console.last_lines import LastLines, fitted
+from console.last_lines import LastLines, fitted, line_ended
+from console.steady_console import SteadyConsole
 from terminals import Window
 from waiting import eventually
 
@@ -27,7 +30,7 @@ NUMBERS = [
 @contextmanager
 def console_in(window: Window) -> Iterator[Console]:
     with open(window.fd, "w", closefd=False) as terminal:
-        yield Console(file=terminal)
+        yield SteadyConsole(terminal)
 
 
 def test_numbers_stand_below_each_other_and_from_some_width_on_beside() -> None:
@@ -36,7 +39,7 @@ def test_numbers_stand_below_each_other_and_from_some_width_on_beside() -> None:
     assert narrow[2] == "Q               1.4       at most 1 is possible, and more o…"
     assert max(map(len, narrow)) == 60
     wide = [line.plain for line in key_lines(NUMBERS, WIDE)]
-    assert [line[56:71].strip() for line in wide] == ["Q", ""]  # the second column begins at half of it
+    assert [line[66:81].strip() for line in wide] == ["Q", ""]  # the second column begins at half of it
     assert len(wide[0]) == WIDE
 
 
@@ -64,6 +67,29 @@ def test_all_else_scrolls_above_and_in_the_end_they_vanish() -> None:
             console.print("done")
         eventually(lambda: "done" in window.lines, "the end")
         assert [line for line in window.lines if line] == [*(f"episode {index}" for index in range(12)), "done"]
+
+
+def test_threads_that_print_at_the_same_time_leave_no_part_of_the_lines_behind() -> None:
+    looks = iter(range(1 << 30))
+
+    def lines(_: ConsoleDimensions) -> list[Text]:
+        return [Text("the run")] * (1 + next(looks) % 4)  # more and less
+
+    def told(name: str) -> None:
+        for index in range(50):
+            console.print(f"{name} {index}")
+
+    with Window(columns=60, rows=10) as window, console_in(window) as console:
+        with LastLines(console, lines, 0.0):
+            threads = [threading.Thread(target=told, args=(name,)) for name in "ab"]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        console.print("done")
+        eventually(lambda: "done" in window.lines, "the end")
+        left = [line for line in window.lines if line]
+        assert sorted(left) == sorted([*(f"{name} {index}" for name in "ab" for index in range(50)), "done"])
 
 
 def test_what_goes_to_stderr_stands_above_where_that_is_the_same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,3 +133,12 @@ def test_lines_that_cannot_be_made_any_longer_do_not_stay_there() -> None:
         eventually(lambda: window.lines[-1] == "you drive", "the lines")
         good[0] = False
         eventually(lambda: not any(window.lines), "nothing that is no longer true")
+
+
+def test_what_was_shown_live_ends_its_line_in_a_file() -> None:
+    output = io.StringIO()
+    console = Console(file=output)
+    with line_ended(console), Live(console=console) as live:
+        live.update(Text("steps 700"))
+    console.print("evaluating")
+    assert output.getvalue() == "steps 700\nevaluating\n"

@@ -63,13 +63,13 @@ def test_a_terminal_of_any_width_shows_who_drives_the_figures_and_what_is_wrong(
             ("updates / step", "1.9"),
             ("Q", "1.4"),
             ("entropy", "−1.25"),
-            ("replay", "20"),
+            ("learns from", "8"),
             ("episodes", "5"),
             ("steps", "20"),
             ("actors", "1"),
         ):
             assert re.search(rf"(^|  ){re.escape(label)} +{re.escape(value)} ", text, re.MULTILINE), (label, text)
-        assert "8 demonstrated, 12 online" in text
+        assert "transitions of people, 12 online" in text
         assert "left, right is away, last step" in text
         assert "14 steps behind" in text
         assert "no dashboard" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from links import free_port
 from terminals import Window
 from waiting import eventually
 
+PAGE = Path(__file__).parents[2] / "docs" / "terminal.md"
 START_S = 120.0
 STEPS = 40
 # Demonstrations only: no policy is waited for. At the arm's own pace: somebody is to read the terminal meanwhile.
@@ -43,6 +45,12 @@ def logged(run: Path, process: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (run / LOGS_FOLDER / f"{process}.jsonl").read_text().splitlines()]
 
 
+def documented(verb: str) -> list[str]:
+    """The options of a verb in the page."""
+    (line,) = re.findall(rf"^    nudge {verb} (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return shlex.split(line)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
@@ -50,7 +58,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_terminals_show_the_run_while_it_goes_on(runs: Path) -> None:
     port = str(free_port())
-    with Window(columns=60) as narrow, Window(columns=120) as wide:
+    with Window(columns=60) as narrow, Window(columns=140) as wide:
         learner = start("learner", runs, narrow, "--service.port", port)
         actor = start("actor", runs, wide, "--link.address", f"127.0.0.1:{port}")
         try:
@@ -88,10 +96,22 @@ def test_both_leave_a_log_with_what_was_told_and_more(runs: Path) -> None:
         assert lines[-1]["message"] == f"{process} ends in order"
 
 
+def test_the_page_says_how_to_find_warnings(runs: Path) -> None:
+    (command,) = re.findall(r"^    (grep .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    log = runs / "small" / LOGS_FOLDER / "learner.jsonl"
+    before = log.read_text()
+    log.write_text('{"time": "now", "level": "warning", "message": "mind this"}\n' + before)
+    here = command.replace("runs/demo", str(runs / "small"))
+    found = subprocess.run(here, shell=True, check=True, capture_output=True, text=True)
+    log.write_text(before)
+    assert "mind this" in found.stdout.splitlines()[0]
+    assert '"level": "info"' not in found.stdout
+
+
 def test_quiet_leaves_what_it_came_to(runs: Path) -> None:
     port = str(free_port())
-    learner = start("learner", runs, None, "--service.port", port, "--quiet")
-    actor = start("actor", runs, None, "--link.address", f"127.0.0.1:{port}", "--quiet")
+    learner = start("learner", runs, None, "--service.port", port, *documented("learner"))
+    actor = start("actor", runs, None, "--link.address", f"127.0.0.1:{port}", *documented("actor"))
     said, _ = actor.communicate(timeout=60)
     assert (actor.returncode, len(said.splitlines())) == (0, 1), said
     assert said.startswith("policy – none has come yet; learner connected for ")

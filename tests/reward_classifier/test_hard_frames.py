@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from judged_episodes import SESSION, contract, outcome
 from reward_classifier.errors import TrainingRefused
 from reward_classifier.frames import FrameTable, relabelled
-from reward_classifier.gate import Gate, Limits
+from reward_classifier.gate import BoundGate, Gate, Limits
 from reward_classifier.hard_frames import HardSettings, Suggestion, Why, dealt_with, hard_frames
 from reward_classifier.judge import Rule
 from reward_classifier.label_acts import EDIT, HOLD, KEY, Act
 from reward_classifier.labels import EpisodeKey, Label, Said, Sayings
+from reward_classifier.threshold import paid_at, seen_episodes
 
 STEPS = 9  # 10 frames each
 RULE = Rule(threshold=0.6, k=2, n=3, minimum_step=0)
@@ -49,7 +50,9 @@ def found(
 ) -> list[Suggestion]:
     made = table(told, len(probability))
     settings = settings or HardSettings()
-    return hard_frames(made, probability.reshape(-1), dealt_with(made, told, MADE_NS), rule, contract(), settings)
+    flat = probability.reshape(-1)
+    paid = [paid_at(seen, rule) for seen in seen_episodes(made, flat, BoundGate(rule.gate, contract()))]
+    return hard_frames(made, flat, dealt_with(made, told, MADE_NS), rule.threshold, paid, settings)
 
 
 def flat(episodes: int = 1, probability: float = 0.0) -> NDArray[np.float64]:
@@ -123,4 +126,4 @@ def test_kinds_take_turns_and_no_more_than_asked_for_come() -> None:
 def test_probabilities_of_other_frames_are_refused() -> None:
     made = table({}, 1)
     with pytest.raises(TrainingRefused, match="one of each of 10 frames"):
-        hard_frames(made, np.zeros(9), dealt_with(made, {}, 0), RULE, contract())
+        hard_frames(made, np.zeros(9), dealt_with(made, {}, 0), RULE.threshold, [None])
