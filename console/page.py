@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 
 def page_template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
@@ -18,5 +20,10 @@ def page_template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(filters)
+    environment.filters.update(filters, commands=commands)
     return environment.get_template(name)
+
+
+def commands(text: str) -> Markup:
+    """What stands between backticks as code: a terminal reads them, a page does not."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # it is escaped before

@@ -104,9 +104,8 @@ def checkpoints_page(state: RunState) -> dict[str, Any]:
                 "updates": each.updates,
                 "age": ago(each.age_s),
                 "bytes": size(each.bytes),
-                "success": "–"
-                if each.success_rate is None
-                else f"{each.successes} of {each.trials} = {share(each.success_rate)}",
+                "success": "–" if each.success_rate is None else share(each.success_rate),
+                "trials": "" if each.success_rate is None else f"{each.successes} of {each.trials} = ",
                 "interval": "–"
                 if each.wilson_low is None or each.wilson_high is None
                 else f"{each.wilson_low:.1%} to {each.wilson_high:.1%}",
