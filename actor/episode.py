@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy.contract import Contract
-from policy.experience import Observation, Source
+from policy.experience import Clipped, Observation, Source
 from reward_classifier.judge import Opinion
 from robot.errors import ArmFault
 from teleop.agreement import contradiction
@@ -64,6 +64,7 @@ class Made:
     cut: str = ""
     fault: ArmFault | None = None
     rejected: str = ""
+    clipped: Clipped | None = None
     opinion: Opinion | None = None
     verdict: Verdict | None = None
 

@@ -153,6 +153,7 @@ class ControlLoop:
                         final=made.after if made.last else None,
                         rejected=bool(made.rejected),
                         judgement=None if made.opinion is None else made.opinion.judgement,
+                        clipped=made.clipped,
                     )
                 )
             self._cameras.see(observation.frames, demonstrating=demonstrating)

@@ -13,7 +13,7 @@ from actor.roles import RewardJudge
 from actor.settings import LoopSettings
 from actor.timing import LoopTiming
 from policy.contract import Contract
-from policy.experience import Observation
+from policy.experience import Clipped, Observation
 from robot.env import ArmEnv, GymObservation
 from robot.errors import ArmFault
 
@@ -71,9 +71,10 @@ class Ticker:
         except ArmFault as fault:
             # Nobody has seen what came of the action: it counts as one that led nowhere, and bootstraps as such.
             return Made(before, np.zeros_like(action), truncated=True, cut=f"{fault}", fault=fault)
-        after = self._observation(seen, info)
+        after, clipped = self._observation(seen, info), Clipped(*info["clipped"])
         if slept:  # what happened meanwhile is none of this episode's doing
-            return Made(after, info["executed"], truncated=True, cut=f"no tick for {self._settings.max_gap_s:g} s")
+            cut = f"no tick for {self._settings.max_gap_s:g} s"
+            return Made(after, info["executed"], truncated=True, cut=cut, clipped=clipped)
         made = Made(
             after,
             info["executed"],
@@ -81,6 +82,7 @@ class Ticker:
             terminated=terminated,
             truncated=truncated,
             success=bool(info["success"]),
+            clipped=clipped,
         )
         if self._judge is None:
             return made

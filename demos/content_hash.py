@@ -52,6 +52,8 @@ class ContentHash:
             self._observation(message.final_observation)
         if message.HasField("judgement"):  # a step without one has the hash that it always had
             self._take(b"judgement", struct.pack("<dB", message.judgement.probability, message.judgement.reason))
+        if message.HasField("clipped"):  # the same
+            self._take(b"clipped", struct.pack("<BB", message.clipped.tool, message.clipped.joints))
 
     def hexdigest(self) -> str:
         """64 hex digits."""

@@ -64,6 +64,7 @@ class LeRobotExportReport(Frozen):
 
     left_out: reason -> episodes; bytes: size of the folder
     judged: steps of which a reward classifier had an opinion, which stays behind
+    clipped: steps that say what the guard clipped, which stays behind, too
     """
 
     path: Path
@@ -75,6 +76,7 @@ class LeRobotExportReport(Frozen):
     bytes: int
     losses: tuple[VideoLoss, ...] = ()
     judged: int = 0
+    clipped: int = 0
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items() if count)
@@ -83,6 +85,7 @@ class LeRobotExportReport(Frozen):
             f"{self.contract_hash[:12]}",
             f"left out: {left_out or 'none'}",
             *([f"not taken along: the classifier's opinions on {self.judged} steps"] if self.judged else []),
+            *([f"not taken along: what the guard clipped, of {self.clipped} steps"] if self.clipped else []),
             "frames: PNG, without loss" if self.frames == "image" else "frames: video, with loss",
             *(
                 f"  {loss.camera}: PSNR {loss.mean_db:.1f} dB, at worst {loss.worst_db:.1f} dB, of {loss.frames} frames"
@@ -105,12 +108,13 @@ def export_dataset(
     require_lerobot()
     with closing(ExperienceFile(store)) as experience, _workshop(target) as partial:
         contract, chosen = experience.contract, experience.choose(settings.select)
-        judged, sample = 0, _Sample(chosen.steps if settings.frames == "video" else 0)
+        judged, clipped, sample = 0, 0, _Sample(chosen.steps if settings.frames == "video" else 0)
         dataset = _create(partial, contract, settings)
         try:
             for episode_id in watch(chosen.ids):
                 steps = experience.episode(episode_id)
                 judged += sum(step.judgement is not None for step in steps)
+                clipped += sum(step.clipped is not None for step in steps)
                 _add(dataset, steps, settings, sample)
         finally:
             dataset.finalize()
@@ -125,6 +129,7 @@ def export_dataset(
         bytes=sum(file.stat().st_size for file in target.rglob("*") if file.is_file()),
         losses=losses,
         judged=judged,
+        clipped=clipped,
     )
 
 

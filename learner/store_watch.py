@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from learner.clipping import ClipShares, clip_shares
 from learner.judges import PayingJudge, newest_judge
 from learner.rejudged import episodes_as_judged
 from learner.store_reader import EpisodeRecord, StoreReader, episode_record
 from policy.experience import Source
 
 _NEWEST = "SELECT s.*, e.episode FROM steps s JOIN episodes e ON e.id = s.episode_id ORDER BY s.seq DESC LIMIT 1"
+CLIP_STEPS = 600  # a minute of acting, at 10 Hz
 _PROBABILITY = "judged_probability"  # a column that stores of layout 2 have not
 
 
@@ -38,6 +40,7 @@ class StoreWatch:
     episodes: by the number of their row, which ascends in the order in which they began, with reward and end as the
         newest judge has them; another mapping at each change
     newest: None before the first step
+    clipped: of the newest `CLIP_STEPS` steps; None where they do not say it
     finished: grows whenever an episode has ended, or some were removed: what is reckoned over episodes is old then
     """
 
@@ -47,6 +50,7 @@ class StoreWatch:
         self._judge: PayingJudge | None = None
         self.episodes: dict[int, EpisodeRecord] = {}
         self.newest: NewestStep | None = None
+        self.clipped: ClipShares | None = None
         self.finished = 0
 
     def look(self) -> None:
@@ -60,6 +64,7 @@ class StoreWatch:
                 return
             accepted = self._judge is not None and judge != self._judge
             self.newest, self._judge = newest, judge
+            self.clipped = clip_shares(connection, CLIP_STEPS)
             last = next(reversed(self.episodes), 0)
             wanted = ", ".join(map(str, sorted(self._unfinished)))
             self._take(

@@ -103,6 +103,17 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Clipped:
+    """Whether the guard had the arm do less than was asked for.
+
+    tool: box or leash confined the tool, as where it presses onto the table; joints: a limit or the largest step
+    """
+
+    tool: bool
+    joints: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One tick: what was seen, what was executed, what came of it.
 
@@ -114,6 +125,7 @@ class Step:
         contradict its motion; it is kept all the same
     judgement: the classifier's opinion on what was seen after the action, from which the reward follows unless the
         operator's key said otherwise; None where no classifier was asked
+    clipped: what the guard took from the action that was chosen; None where nobody has noted it
     after_end: the newest judge of a run has the episode end before this step, so nothing is learned from it. Only a
         learner's store says so; it is never sent
     """
@@ -131,6 +143,7 @@ class Step:
     final: Observation | None = None
     rejected: bool = False
     judgement: Judgement | None = None
+    clipped: Clipped | None = None
     after_end: bool = False
 
     @property

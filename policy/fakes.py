@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
-from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
+from policy.experience import Clipped, Judgement, Observation, Reason, Source, Step, StepId
 
 
 def fake_contract(cameras: int = 2, proprioception: int = 10, size_px: int = 128) -> Contract:
@@ -51,7 +51,7 @@ def fake_episode(
 ) -> list[Step]:
     """A complete episode: reward 1 on a terminated last step, else truncated; actions uniform in -1..1.
 
-    Every second step has a judgement.
+    Every second step has a judgement, every third one says what was clipped.
     """
     return [
         Step(
@@ -67,6 +67,7 @@ def fake_episode(
             wall_ns=index * 100_000_000,
             final=fake_observation(contract, rng) if index == steps - 1 else None,
             judgement=Judgement(index / steps, Reason.UNLIKELY) if index % 2 else None,
+            clipped=None if index % 3 else Clipped(tool=index % 2 == 0, joints=True),
         )
         for index in range(steps)
     ]

@@ -19,8 +19,8 @@ from policy.contract import Contract
 from policy.errors import NudgeError
 
 APPLICATION_ID = 0x4E554447  # "NUDG" in the header of the file
-SCHEMA_VERSION = 3
-READABLE = (2, SCHEMA_VERSION)  # what layout 2 lacks is optional: a demo set of that time stays what it is
+SCHEMA_VERSION = 4
+READABLE = (2, 3, SCHEMA_VERSION)  # what older ones lack is optional: a demo set of that time stays what it is
 BUSY_TIMEOUT_S = 10.0
 
 _SCHEMA = """
@@ -59,6 +59,8 @@ CREATE TABLE steps (
     final_sim_only BLOB,
     judged_probability REAL,               -- of the judgement, if there is one (since layout 3, like the next)
     judged_reason INTEGER,
+    clipped_tool INTEGER,                  -- of the action that was chosen, if noted (since layout 4, like the next)
+    clipped_joints INTEGER,
     UNIQUE (episode_id, step)
 );
 CREATE TABLE frames (
@@ -100,6 +102,10 @@ _RENEWALS = {
         "ALTER TABLE steps ADD COLUMN judged_probability REAL",
         "ALTER TABLE steps ADD COLUMN judged_reason INTEGER",
         *_JUDGES,
+    ),
+    3: (
+        "ALTER TABLE steps ADD COLUMN clipped_tool INTEGER",
+        "ALTER TABLE steps ADD COLUMN clipped_joints INTEGER",
     ),
 }
 

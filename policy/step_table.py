@@ -131,6 +131,8 @@ def _insert(connection: sqlite3.Connection, episode_id: int, step: Step, message
         "final_sim_only": None if final is None else final.sim_only,
         "judged_probability": None if step.judgement is None else step.judgement.probability,
         "judged_reason": None if step.judgement is None else int(step.judgement.reason),
+        "clipped_tool": None if step.clipped is None else step.clipped.tool,
+        "clipped_joints": None if step.clipped is None else step.clipped.joints,
     }
     columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
     seq = connection.execute(f"INSERT INTO steps ({columns}) VALUES ({places})", values).lastrowid
@@ -162,6 +164,7 @@ def _message(row: sqlite3.Row, frames: Sequence[sqlite3.Row]) -> pb.Step:
         last = [pb.Frame(camera=frame["camera"], png=frame["png"]) for frame in frames if frame["final"]]
         message.final_observation.frames.extend(last)
     _judge(row, message)
+    _clip(row, message)
     return message
 
 
@@ -173,3 +176,12 @@ def _judge(row: sqlite3.Row, message: pb.Step) -> None:
     if probability is not None or reason is not None:  # one alone raises, as any value of another type
         message.judgement.probability = probability
         message.judgement.reason = reason
+
+
+def _clip(row: sqlite3.Row, message: pb.Step) -> None:
+    """What was clipped in a stored step, if that was noted; layouts before 4 have no columns for it."""
+    if "clipped_tool" not in row.keys():  # noqa: SIM118  # a row iterates over its values
+        return
+    tool, joints = row["clipped_tool"], row["clipped_joints"]
+    if tool is not None or joints is not None:
+        message.clipped.tool, message.clipped.joints = tool, joints

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import InvalidExperience
-from policy.experience import Judgement, Observation, Reason, Source, Step, StepId, check_step
+from policy.experience import Clipped, Judgement, Observation, Reason, Source, Step, StepId, check_step
 
-PROTOCOL_VERSION = "1.3"  # major.minor; another major version is refused
+PROTOCOL_VERSION = "1.4"  # major.minor; another major version is refused
 SESSION_METADATA = "nudge-session"
 TOKEN_METADATA = "nudge-token"
 MAX_CHUNK_BYTES = 512 * 1024  # of a policy snapshot
@@ -68,6 +68,8 @@ def pack_step(step: Step) -> pb.Step:
     if step.judgement is not None:
         message.judgement.probability = step.judgement.probability
         message.judgement.reason = _REASONS[step.judgement.reason]
+    if step.clipped is not None:
+        message.clipped.tool, message.clipped.joints = step.clipped.tool, step.clipped.joints
     return message
 
 
@@ -101,6 +103,7 @@ def unpack_step(message: pb.Step, contract: Contract, *, stored: bool = False) -
         final=None if final is None else unpack_observation(final, contract, stored=stored),
         rejected=message.rejected,
         judgement=_unpack_judgement(message),
+        clipped=Clipped(message.clipped.tool, message.clipped.joints) if message.HasField("clipped") else None,
     )
     check_step(step, contract)
     return step

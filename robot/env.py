@@ -35,7 +35,8 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
 
     Observation: one uint8 RGB frame per camera of the contract, and `proprioception` float32 (P,) in the contract's
     units. Action: float32 (A,) of -1..1. Reward: 1 once, at success, which terminates; a time-out truncates.
-    `info` holds `executed` (the action after clipping), `success`, and `sim_only` (what only a simulator knows).
+    `info` holds `executed` (the action after clipping), `clipped` (`robot.safety.guard.Clipped`), `success`, and
+    `sim_only` (what only a simulator knows).
     `reset(options={"start": Start})` chooses a start instead of drawing one; `place_cube` puts the cube there: the
     simulator at once, a person by hand. `joint_rad` beside it has the arm begin in just these joint angles (6,) [rad].
 
@@ -141,7 +142,12 @@ class ArmEnv(gymnasium.Env[GymObservation, NDArray[np.float32]]):
         self._steps += 1
         success = self._task.succeeded(reading.sim_only)
         truncated = not success and self._steps >= self._task.settings.max_episode_steps
-        info = {"sim_only": reading.sim_only, "success": success, "executed": self._executed}
+        info = {
+            "sim_only": reading.sim_only,
+            "success": success,
+            "executed": self._executed,
+            "clipped": self.guard.clipped,
+        }
         return self._observation(reading), float(success), success, truncated, info
 
     def look(self) -> tuple[GymObservation, dict[str, Any]]:

@@ -64,14 +64,17 @@ def camera_drift(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
 
 def clipped_actions(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     """What the policy chooses is what the arm does."""
-    if evidence.clip_rate is None:
-        return Lacks("a step keeps the action as executed, not as chosen: the store has no clip rate")
-    if evidence.clip_rate <= settings.desk.clip_share:
+    if evidence.clipped is None:
+        return Lacks("no step says what was clipped: their actor is one of before protocol 1.4")
+    joints, tool = evidence.clipped.joints, evidence.clipped.tool
+    most, most_tool = settings.desk.joint_clip_share, settings.desk.tool_clip_share
+    if joints <= most and tool <= most_tool:
         return None
     return Seen(
         Severity.IMPORTANT,
-        f"{evidence.clip_rate:.0%} of the steps were clipped, expected at most {settings.desk.clip_share:.0%}",
-        {"clip_rate": evidence.clip_rate},
+        f"a joint came to its limit or its largest step at {joints:.0%} of the newest steps, expected at most "
+        f"{most:.0%}, and box or leash confined the tool at {tool:.0%}, expected at most {most_tool:.0%}",
+        {"clipped_joints": joints, "clipped_tool": tool},
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from console.report_data import Evaluation, Grid, MetricsRecord
+from learner.clipping import ClipShares
 from policy.contract import Frozen
 
 Place = tuple[float, float]  # x, y in the arm's base frame [m]
@@ -96,7 +97,7 @@ class RunEvidence(Frozen):
     checkpoints: tuple[CheckpointResult, ...] = Field(default=(), description="evaluated ones, oldest first")
     weights: tuple[WeightsUse, ...] = Field(default=(), description="of the training steps, in their order")
     cameras: tuple[CameraDrift, ...] | None = None
-    clip_rate: float | None = Field(default=None, ge=0, le=1, description="steps whose action was clipped [1]")
+    clipped: ClipShares | None = Field(default=None, description="shares of the newest steps")
     judge: JudgeAgreement | None = None
 
     def online(self) -> list[EpisodeEvidence]:

@@ -27,6 +27,7 @@ from console.report_data import Evaluation, read_metrics
 from console.run_folder import METRICS_FILE, REFERENCE_FOLDER, STORE_FILE
 from console.settings import Settings
 from learner.checkpoint_folder import CHECKPOINTS, list_checkpoints, updates_of
+from learner.clipping import ClipShares, clip_shares
 from learner.evaluations import read_evaluations
 from learner.health import entropy_floor
 from learner.judged import read_judged
@@ -87,6 +88,7 @@ def gather_evidence(settings: Settings, *, cameras: bool = True) -> RunEvidence:
                 "weights": _weights(store),
                 "cameras": _cameras(store, settings) if cameras else None,
                 "judge": _agreement(store),
+                "clipped": _clipped(store, settings.coach.desk.clip_steps),
             }
         )
 
@@ -145,6 +147,11 @@ def _weights(store: StoreReader) -> tuple[WeightsUse, ...]:
         rows = connection.execute(_WEIGHTS, (int(Source.DEMO), _MOST_STEPS)).fetchall()
     runs = ((version, sum(1 for _ in run)) for version, run in groupby(row["policy_version"] for row in rows))
     return tuple(WeightsUse(version=version, steps=steps) for version, steps in runs)
+
+
+def _clipped(store: StoreReader, steps: int) -> ClipShares | None:
+    with store.snapshot() as connection:
+        return clip_shares(connection, steps)
 
 
 def _checkpoints(settings: Settings) -> tuple[CheckpointResult, ...]:

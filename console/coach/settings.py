@@ -112,12 +112,19 @@ class DeskThresholds(Frozen):
     camera_frames: int = Field(
         default=120, ge=100, description="Newest frames of each camera that are compared with the demonstrations'."
     )
-    clip_share: float = Field(
+    joint_clip_share: float = Field(
         default=0.05,
         gt=0,
         le=1,
-        description="Share of steps whose action the guard may clip: more is another action [1].",
+        description="Share of steps at which joints may be clamped: the arm then does another action [1].",
     )
+    tool_clip_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of steps at which box or leash may confine the tool, as they do where it presses down [1].",
+    )
+    clip_steps: int = Field(default=2_000, gt=0, description="Newest steps over which both are counted.")
     judge_episodes: int = Field(
         default=10, gt=0, description="Episodes with both verdicts, below which none is doubted."
     )

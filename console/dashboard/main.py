@@ -20,7 +20,6 @@ from console.dashboard.hub import Hub
 from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
-from console.errors import ConsoleError
 from console.presets import load_settings
 from console.priority import niceness
 from console.run_folder import DASHBOARD_FILE

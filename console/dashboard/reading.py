@@ -82,7 +82,7 @@ def phase(state: RunState) -> tuple[str, Mood]:
 
 def key_numbers(state: RunState, curve: TrainingCurve) -> list[KeyNumber]:
     """The figures that stand on top, the most telling first."""
-    return [*_learning(curve), *_actors(state), *_training(state), *_extent(state)]
+    return [*_learning(curve), *_actors(state), *_training(state), *_clipped(state), *_extent(state)]
 
 
 def _learning(curve: TrainingCurve) -> list[KeyNumber]:
@@ -168,6 +168,16 @@ def _weights(state: RunState) -> list[KeyNumber]:
     return [
         KeyNumber("policy in use", value, f"version {state.newest.policy_version}{age}", "warn" if behind > 5 else "")
     ]
+
+
+def _clipped(state: RunState) -> list[KeyNumber]:
+    """How often the arm did less than was asked for. Who presses the tool onto the table means to be confined."""
+    if state.clipped is None:
+        return []
+    safety = state.settings.arm.safety
+    much = state.clipped.joints > safety.joint_clip_warning or state.clipped.tool > safety.tool_clip_warning
+    detail = f"of the latest steps a joint at its limit; the tool confined at {share(state.clipped.tool)}"
+    return [KeyNumber("clipped", share(state.clipped.joints), detail, "warn" if much else "")]
 
 
 def _extent(state: RunState) -> list[KeyNumber]:

@@ -15,6 +15,7 @@ from console.dashboard.verdicts import Verdicts, read_verdicts
 from console.report_data import EpisodeSummary
 from console.run_folder import METRICS_FILE, SPOOL_FILE, STORE_FILE
 from console.settings import Settings
+from learner.clipping import ClipShares
 from learner.store_prune import file_bytes
 from learner.store_reader import EpisodeRecord, StoreReader
 from learner.store_watch import NewestStep, StoreWatch
@@ -42,6 +43,7 @@ class RunState:
     learner: what it says; None where none answers, and `learner_problem` says why, empty where none runs
     episodes: by the number of their row, in the order in which they began
     finished: another number, other completed episodes
+    clipped: how often the guard clipped lately; None where no step says it
     """
 
     settings: Settings
@@ -52,6 +54,7 @@ class RunState:
     learner_problem: str
     episodes: Mapping[int, EpisodeRecord]
     finished: int
+    clipped: ClipShares | None
     metrics: MetricsTail
     sizes: Sizes
     store_problem: str
@@ -120,6 +123,7 @@ class RunWatch:
             learner_problem=self._answer if isinstance(self._answer, str) else "",
             episodes={} if self._watch is None else self._watch.episodes,
             finished=0 if self._watch is None else self._watch.finished,
+            clipped=None if self._watch is None else self._watch.clipped,
             metrics=self._metrics,
             sizes=self._sizes(),
             store_problem=problem,

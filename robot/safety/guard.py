@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ from robot.safety.settings import SafetySettings
 from robot.settings import ControllerSettings
 
 Vector = NDArray[np.float64]
+
+
+class Clipped(NamedTuple):
+    """Whether less was done in a tick than was asked for. tool: confined to box or leash; joints: limit or step"""
+
+    tool: bool
+    joints: bool
 
 
 class SafetyGuard:
@@ -50,6 +58,11 @@ class SafetyGuard:
     def trips(self) -> Counter[str]:
         """`check.joint` -> how often it stopped the arm."""
         return self._checks.trips
+
+    @property
+    def clipped(self) -> Clipped:
+        """What the newest tick clipped; nothing before the first."""
+        return Clipped(*(bool(ticks and ticks[-1]) for ticks in (self._confined, self._clamped)))
 
     @property
     def warnings(self) -> tuple[str, ...]:

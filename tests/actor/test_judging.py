@@ -30,7 +30,7 @@ from learner.store_copy import export_store
 from learner.store_selection import choose_episodes
 from nudge.v1 import learner_pb2 as pb
 from policy.encoder import Encoder, ResNet10Shape, random_encoder
-from policy.experience import Observation, Reason, Step
+from policy.experience import Clipped, Observation, Reason, Step
 from policy.fakes import fake_contract, fake_observation
 from policy.features import FeatureReduction
 from policy.network import PolicyNetwork, make_spec
@@ -156,6 +156,7 @@ def test_it_pays_in_a_run_of_actor_learner_and_store_and_its_opinions_are_kept(l
         assert [each.pays for each in judgements if each] == [step.reward == 1.0 for step in own]
         assert own[-1].terminated is outcome.success
         assert sum(step.reward for step in own) == float(outcome.success)  # once, at the end
+    assert {step.clipped for step in steps} == {Clipped(True, False), Clipped(False, False)}  # it grasps at the floor
     last = next(step for step in steps if step.reward)
     assert last.judgement is not None
     assert last.judgement.probability == pytest.approx(0.982, abs=1e-3)

@@ -23,7 +23,7 @@ from console.settings import Settings
 from demonstrations import CAMERA, contract, sound_set
 from learner.checkpoint_folder import checkpoint_name
 from learner.store import ExperienceStore
-from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
+from policy.experience import Clipped, Judgement, Observation, Reason, Source, Step, StepId
 from policy.wire import pack_step
 from robot.cameras.reference import Reference
 
@@ -143,6 +143,18 @@ class TestGathering:
         evidence = gather_evidence(settings_of(runs))
         assert sum(it.steps for it in evidence.episodes[12:]) > EVERY_STEPS * FAST.coach.desk.camera_frames
 
+    def test_how_often_the_guard_clipped_is_counted(self, tmp_path: Path) -> None:
+        settings = settings_of(tmp_path)
+        settings.folder.mkdir(parents=True)
+        with ExperienceStore(settings.folder / "experience.sqlite", CONTRACT) as store:
+            for index, made in enumerate(sound_set(CONTRACT)[:3]):
+                clipped = Clipped(tool=index == 0, joints=index == 1)
+                store.append([pack_step(replace(step, clipped=clipped)) for step in made])
+        found = gather_evidence(settings, cameras=False).clipped
+        assert found is not None
+        assert 0.2 < found.tool < 0.45
+        assert 0.2 < found.joints < 0.45
+
 
 class TestTelling:
     def test_a_person_reads_what_was_seen_what_to_do_and_why(
@@ -156,7 +168,7 @@ class TestTelling:
         assert "in 100% of the last 24 helped episodes the first takeover came before step 20" in said
         assert "arxiv.org/abs/2410.21845" in said
         assert "not judged:" in said
-        assert "The guard clips many actions? a step keeps the action as executed" in said
+        assert "The guard clips many actions? no step says what was clipped" in said
         assert said.index("urgent") < said.index("important") < said.index("hint")
 
     def test_a_program_reads_the_same_with_its_evidence(self, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

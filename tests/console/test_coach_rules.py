@@ -20,6 +20,7 @@ from console.coach.evidence import (
 from console.coach.rules import JUDGES, advise
 from console.coach.settings import CoachSettings
 from console.report_data import Evaluation, Grid, MetricsRecord, Trial
+from learner.clipping import ClipShares
 from learner.health import FLAG
 
 FIELD = Grid(rows=5, columns=5, x_low_m=0.20, x_high_m=0.30, y_low_m=-0.08, y_high_m=0.08)
@@ -109,7 +110,7 @@ def run(**changes: Any) -> RunEvidence:
         ),
         "weights": tuple(WeightsUse(version=version, steps=13) for version in range(1, 300)),
         "cameras": (),
-        "clip_rate": 0.01,
+        "clipped": ClipShares(tool=0.2, joints=0.01),
         "judge": JudgeAgreement(episodes=60, false_alarms=1, misses=2),
     }
     return RunEvidence.model_validate(facts | changes)
@@ -147,13 +148,13 @@ class TestSilence:
             checkpoints=(),
             weights=(WeightsUse(version=1, steps=40),),
             cameras=None,
-            clip_rate=None,
+            clipped=None,
             judge=None,
         )
         coaching = advise(bare)
         assert [advice.rule for advice in coaching.advice] == ["few_demos"]
         lacks = {each.rule: each.lacks for each in coaching.not_judged}
-        assert "the store has no clip rate" in lacks["clipped_actions"]
+        assert "no step says what was clipped" in lacks["clipped_actions"]
         assert "no reference of the demonstrations' pictures" in lacks["camera_drift"]
         assert "0 episodes with both" in lacks["judge_disagrees"]
         assert lacks["reward_too_rare"] == "1 training episodes so far, 15 are needed"
@@ -333,7 +334,7 @@ class TestDesk:
         assert advice.seen == "camera 'wrist': brightness: 48 % (limit 20): lamps as before"
 
     def test_an_arm_that_does_something_else(self) -> None:
-        assert only(run(clip_rate=0.2)).rule == "clipped_actions"
+        assert only(run(clipped=ClipShares(tool=0.2, joints=0.2))).rule == "clipped_actions"
 
     def test_a_classifier_that_pays_for_failures(self) -> None:
         advice = only(run(judge=JudgeAgreement(episodes=40, false_alarms=6, misses=2)))
@@ -343,5 +344,11 @@ class TestDesk:
 
 def test_what_matters_most_comes_first() -> None:
     metrics = tuple(reading(200 * number, "q_above_bound") for number in range(1, 81))
-    coaching = advise(run(metrics=metrics, clip_rate=0.2, evaluation=evaluation(frozenset({(4, 0)}), failures=4)))
+    coaching = advise(
+        run(
+            metrics=metrics,
+            clipped=ClipShares(tool=0.2, joints=0.2),
+            evaluation=evaluation(frozenset({(4, 0)}), failures=4),
+        )
+    )
     assert [advice.rule for advice in coaching.advice] == ["value_above_bound", "clipped_actions", "weak_cells"]

@@ -26,6 +26,7 @@ from console.report import training_curve
 from console.report_data import Grid
 from console.report_figures import TrainingCurve
 from console.run_folder import METRICS_FILE, READY_FILE
+from learner.clipping import ClipShares
 from nudge.v1 import learner_pb2 as pb
 from policy.errors import SecurityError
 from policy.experience import Source
@@ -132,6 +133,13 @@ class TestKeyNumbers:
         assert (shown["episodes"].value, shown["episodes"].detail) == ("5", "2 of them demonstrations")
         assert (shown["steps"].value, shown["steps"].detail) == ("20", "2.0 s of robot time")
         assert (shown["Q"].value, shown["Q"].detail, shown["Q"].mood) == ("5", "at most 10 is possible", "")
+
+    @pytest.mark.parametrize(("joints", "mood"), [(0.01, ""), (0.2, "warn")])
+    def test_how_often_the_guard_clips_is_told(self, state: RunState, joints: float, mood: str) -> None:
+        there = replace(state, clipped=ClipShares(tool=0.25, joints=joints))
+        (one,) = [each for each in key_numbers(there, training_curve([])) if each.label == "clipped"]
+        assert (one.value, one.mood) == (f"{joints:.0%}".replace("%", " %"), mood)
+        assert "the tool confined at 25 %" in one.detail
 
     def test_what_the_health_checks_found_is_coloured_and_told_with_numbers_and_cure(self, state: RunState) -> None:
         ill = replace(state, metrics=MetricsTail(Path("none")))

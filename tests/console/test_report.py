@@ -426,7 +426,7 @@ class TestTheCoach:
         sources=(Source(text="HIL-SERL", url="https://arxiv.org/abs/2410.21845"), Source(text="Docs", url="docs/x.md")),
         do="Wait.",
     )
-    LACKS = NotJudged(rule="clipped_actions", lacks="the store has no clip rate")
+    LACKS = NotJudged(rule="clipped_actions", lacks="no step says what was clipped")
 
     def page(self, folder: Path, *advice: Advice) -> str:
         coaching = Coaching(run="test", advice=advice, not_judged=(self.LACKS,), content=())
@@ -439,7 +439,7 @@ class TestTheCoach:
         assert "First takeover [step]" in html
         assert '<a href="https://arxiv.org/abs/2410.21845">HIL-SERL</a>' in html
         assert "<code>docs/x.md</code>" in html
-        assert "<code>clipped_actions</code> (the store has no clip rate)" in html
+        assert "<code>clipped_actions</code> (no step says what was clipped)" in html
         assert json.loads((tmp_path / "report.json").read_text())["advice"] == ["explore_first"]
 
     def test_that_it_has_nothing_to_say_is_said(self, tmp_path: Path) -> None:

@@ -70,10 +70,12 @@ def test_the_order_in_which_frames_came_says_nothing(camera: int) -> None:
     assert hashed(steps) == hashed(messages())
 
 
-def test_a_judgement_that_is_there_is_part_of_it() -> None:
-    judged, plain = messages(), messages()
-    plain[1].ClearField("judgement")
-    assert hashed(judged) != hashed(plain)
+@pytest.mark.parametrize(("step", "part"), [(1, "judgement"), (0, "clipped")])
+def test_a_part_that_is_there_is_part_of_it(step: int, part: str) -> None:
+    told, plain = messages(), messages()
+    assert told[step].HasField(part)
+    plain[step].ClearField(part)
+    assert hashed(told) != hashed(plain)
 
 
 def test_another_contract_gives_another_one() -> None:

@@ -179,7 +179,7 @@ def other_contract(**changes: object) -> Contract:
 @pytest.mark.parametrize(
     ("change", "code", "reason"),
     [
-        ({"protocol_version": "2.0"}, grpc.StatusCode.FAILED_PRECONDITION, "speaks 2.0, this learner 1.3"),
+        ({"protocol_version": "2.0"}, grpc.StatusCode.FAILED_PRECONDITION, "speaks 2.0, this learner 1.4"),
         ({"protocol_version": "new"}, grpc.StatusCode.INVALID_ARGUMENT, "major.minor"),
         ({"contract_hash": "0" * 64}, grpc.StatusCode.INVALID_ARGUMENT, "not the hash of contract_json"),
         ({"actor_id": "../bench"}, grpc.StatusCode.INVALID_ARGUMENT, "actor_id"),

@@ -19,13 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from learner.clipping import ClipShares, clip_shares
 from learner.store import EpisodeRecord, ExperienceStore, StoreCounts, StoreError, StoreReader
 from learner.store_copy import export_store
 from learner.store_selection import choose_episodes
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import Contract
 from policy.errors import ContractMismatch, InvalidExperience
-from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
+from policy.experience import Clipped, Judgement, Observation, Reason, Source, Step, StepId
 from policy.wire import pack_step
 from tiny import SIZE
 
@@ -239,23 +240,26 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
 def made_older(path: Path, layout: int) -> None:
     """A store as the Nudge of that layout left it."""
     with closing(sqlite3.connect(path)) as connection:
-        for table in ("rejudged", "endings", "judges"):
-            connection.execute(f"DROP TABLE {table}")
-        for column in ("judged_probability", "judged_reason"):
+        for column in ("clipped_tool", "clipped_joints"):
             connection.execute(f"ALTER TABLE steps DROP COLUMN {column}")
+        if layout < 3:
+            for table in ("rejudged", "endings", "judges"):
+                connection.execute(f"DROP TABLE {table}")
+            for column in ("judged_probability", "judged_reason"):
+                connection.execute(f"ALTER TABLE steps DROP COLUMN {column}")
         if layout == 1:
             connection.execute("ALTER TABLE episodes DROP COLUMN rejected")
         connection.execute(f"PRAGMA user_version = {layout}")
 
 
-@pytest.mark.parametrize("layout", [1, 2])
+@pytest.mark.parametrize("layout", [1, 2, 3])
 def test_a_store_of_an_older_layout_is_brought_up_to_date_by_its_learner(tmp_path: Path, layout: int) -> None:
-    path, judged = tmp_path / "experience.sqlite", Judgement(0.97, Reason.SUCCESS)
+    path, judged, clipped = tmp_path / "experience.sqlite", Judgement(0.97, Reason.SUCCESS), Clipped(True, False)
     with ExperienceStore(path, CONTRACT) as store:
         store.append(packed(step(A, 0, 0), ending(step(A, 0, 1), reward=1.0)))
     made_older(path, layout)
     with ExperienceStore(path, CONTRACT) as store:
-        store.append(packed(replace(ending(step(A, 1, 0)), rejected=True, judgement=judged)))
+        store.append(packed(replace(ending(step(A, 1, 0)), rejected=True, judgement=judged, clipped=clipped)))
         store.keep_to_judge("simulator")
         assert places(store) == [StepId(A, 0, 0), StepId(A, 0, 1), StepId(A, 1, 0)]
         export_store(store, tmp_path / "copy.sqlite", choose_episodes(store))
@@ -263,6 +267,7 @@ def test_a_store_of_an_older_layout_is_brought_up_to_date_by_its_learner(tmp_pat
         with StoreReader(each, CONTRACT) as found:
             assert [record.rejected for record in found.episodes()] == [False, True]
             assert [made.judgement for _, made in found.read_after(0, 9)] == [None, None, judged]
+            assert [made.clipped for _, made in found.read_after(0, 9)] == [None, None, clipped]
             judge = found.judge()
             assert judge is not None
             assert judge.name == "simulator"
@@ -275,6 +280,8 @@ def test_a_store_of_layout_2_is_read_as_it_is_and_of_layout_1_the_cure_is_named(
     made_older(path, 2)
     before = path.read_bytes()
     with StoreReader(path, CONTRACT) as store:  # a demo set of that time, for one, which never changes
+        with store.snapshot() as connection:
+            assert clip_shares(connection, 9) is None
         assert [made.judgement for _, made in store.read_after(0, 9)] == [None, None]
         assert store.judge() is None
         assert export_store(store, tmp_path / "copy.sqlite", choose_episodes(store)).steps == 2
@@ -285,6 +292,17 @@ def test_a_store_of_layout_2_is_read_as_it_is_and_of_layout_1_the_cure_is_named(
         connection.execute("PRAGMA user_version = 1")
     with pytest.raises(StoreError, match=r"got layout 1 .* start the learner or the actor of its run once"):
         StoreReader(path, CONTRACT)
+
+
+def test_how_often_the_guard_clipped_is_counted_over_the_newest_steps_that_say_it(tmp_path: Path) -> None:
+    with ExperienceStore(tmp_path / "experience.sqlite", CONTRACT) as store:
+        told = [None, Clipped(True, True), Clipped(True, False), Clipped(False, False), Clipped(True, False)]
+        with store.snapshot() as connection:
+            assert clip_shares(connection, 9) is None
+        store.append(packed(*(step(A, 0, number, clipped=each) for number, each in enumerate(told))))
+        with store.snapshot() as connection:
+            assert clip_shares(connection, 9) == ClipShares(tool=0.75, joints=0.25)
+            assert clip_shares(connection, 2) == ClipShares(tool=0.5, joints=0.0)
 
 
 def test_a_store_on_a_disk_that_nobody_may_write_can_be_looked_at(small_disk: Callable[[int], Path]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from learner.acceptance import Rejudged
+from learner.clipping import ClipShares
 from learner.judged import read_judged
 from learner.store import ExperienceStore, StoreReader
 from learner.store_prune import prune_store
@@ -51,6 +52,7 @@ class TestAStoreThatGrows:
         assert watch.newest is not None
         assert (watch.newest.step, watch.newest.source, watch.newest.probability) == (0, Source.POLICY, None)
         assert ([each.steps for each in watch.episodes.values()], watch.finished) == ([1], 0)
+        assert watch.clipped == ClipShares(tool=1.0, joints=1.0)
         store.append([pack_step(step) for step in first[1:]])
         watch.look()
         (record,) = watch.episodes.values()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nudge.v1 import learner_pb2 as pb
 from policy.contract import ActionDimension, Camera, Contract, Crop, Dimension
 from policy.errors import InvalidExperience
-from policy.experience import Judgement, Observation, Reason, Source, Step, StepId
+from policy.experience import Clipped, Judgement, Observation, Reason, Source, Step, StepId
 from policy.fakes import fake_contract, fake_episode
 from policy.wire import (
     _check_inflated,
@@ -83,6 +83,7 @@ def steps(draw: st.DrawFn) -> Step:
         final=draw(observations) if terminated or truncated else None,
         rejected=(terminated or truncated) and draw(st.booleans()),
         judgement=draw(st.none() | st.builds(Judgement, st.floats(0, 1), st.sampled_from(Reason))),
+        clipped=draw(st.none() | st.builds(Clipped, st.booleans(), st.booleans())),
     )
 
 
@@ -122,7 +123,7 @@ def test_a_step_comes_back_bit_by_bit(sent: Step) -> None:
     assert_same_observation(got.observation, sent.observation)
     assert got.action.tobytes() == sent.action.tobytes()
     flags = ("terminated", "truncated", "rejected")
-    for name in ("id", "source", "reward", *flags, "policy_version", "monotonic_ns", "wall_ns", "judgement"):
+    for name in ("id", "source", "reward", *flags, "policy_version", "monotonic_ns", "wall_ns", "judgement", "clipped"):
         assert getattr(got, name) == getattr(sent, name), name
     assert (got.final is None) == (sent.final is None)
     if got.final is not None and sent.final is not None:

@@ -64,6 +64,15 @@ def test_the_arm_goes_where_the_action_says(env: ArmEnv) -> None:
     assert moved_m == pytest.approx([0, -0.06, 0], abs=0.004)
 
 
+def test_it_tells_what_the_guard_took_from_an_action(env: ArmEnv) -> None:
+    env.reset(options={"start": START})
+    for _ in range(12):
+        *_, info = env.step(np.array([0, 0, -1, 0], np.float32))
+    assert info["clipped"] == (True, False)  # the tool at the floor of the box, all joints free
+    *_, info = env.step(np.array([0, 0, 1, 0], np.float32))
+    assert info["clipped"] == (False, False)
+
+
 def test_proprioception_stays_within_the_normalised_range(env: ArmEnv) -> None:
     low = np.array([dimension.low for dimension in sim_contract().proprioception])
     high = np.array([dimension.high for dimension in sim_contract().proprioception])

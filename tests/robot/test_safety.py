@@ -204,6 +204,7 @@ def test_many_clipped_ticks_are_warned_of_with_the_limit_that_clips_most() -> No
 
 def test_pressing_onto_the_table_is_no_reason_for_a_warning_but_joints_at_their_limits_are() -> None:
     guard = made(safety=SafetySettings(clip_window_ticks=20))
+    assert guard.clipped == (False, False)
     inside, table, beyond = np.array([0.25, 0.0, 0.02]), np.array([0.25, 0.0, 0.0]), POSE.copy()
     beyond[0] = 3.0
     for tick in range(20):
@@ -212,6 +213,7 @@ def test_pressing_onto_the_table_is_no_reason_for_a_warning_but_joints_at_their_
     assert not guard.warnings
     for _ in range(2):
         guard.clamp(beyond, POSE)
+    assert guard.clipped == (False, True)
     (told,) = guard.warnings
     assert "joints: at 10% of the latest 20 ticks" in told
     assert "limit.shoulder_pan" in told or "step.shoulder_pan" in told

@@ -82,6 +82,7 @@ def as_bytes(episodes: Sequence[Sequence[Step]], session: Any = lambda session: 
     for message in packed:
         message.id.session = session(message.id.session)
         message.ClearField("judgement")
+        message.ClearField("clipped")
     return [message.SerializeToString(deterministic=True) for message in packed]
 
 

@@ -160,8 +160,16 @@ class Judgement(_message.Message):
     reason: Reason
     def __init__(self, probability: _Optional[float] = ..., reason: _Optional[_Union[Reason, str]] = ...) -> None: ...
 
+class Clipped(_message.Message):
+    __slots__ = ("tool", "joints")
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    JOINTS_FIELD_NUMBER: _ClassVar[int]
+    tool: bool
+    joints: bool
+    def __init__(self, tool: _Optional[bool] = ..., joints: _Optional[bool] = ...) -> None: ...
+
 class Step(_message.Message):
-    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation", "rejected", "judgement")
+    __slots__ = ("id", "observation", "action", "source", "reward", "terminated", "truncated", "policy_version", "monotonic_ns", "wall_ns", "final_observation", "rejected", "judgement", "clipped")
     ID_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +183,7 @@ class Step(_message.Message):
     FINAL_OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    CLIPPED_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     observation: Observation
     action: bytes
@@ -188,7 +197,8 @@ class Step(_message.Message):
     final_observation: Observation
     rejected: bool
     judgement: Judgement
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ..., rejected: _Optional[bool] = ..., judgement: _Optional[_Union[Judgement, _Mapping]] = ...) -> None: ...
+    clipped: Clipped
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., action: _Optional[bytes] = ..., source: _Optional[_Union[Source, str]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., policy_version: _Optional[int] = ..., monotonic_ns: _Optional[int] = ..., wall_ns: _Optional[int] = ..., final_observation: _Optional[_Union[Observation, _Mapping]] = ..., rejected: _Optional[bool] = ..., judgement: _Optional[_Union[Judgement, _Mapping]] = ..., clipped: _Optional[_Union[Clipped, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("last_durable", "steps_behind")
