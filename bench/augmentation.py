@@ -29,9 +29,9 @@ from rich.table import Table  # noqa: E402
 
 from bench.interval import Estimate, mean_interval  # noqa: E402
 from bench.offline import Offline, held_out_losses, only_views, read_experience, sample  # noqa: E402
-from console.evaluate import evaluate_checkpoint  # noqa: E402
-from console.presets import load_preset  # noqa: E402
-from console.report_data import Evaluation  # noqa: E402
+from console.evaluation.main import evaluate_checkpoint  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
+from console.report.data import Evaluation  # noqa: E402
 from console.settings import Settings as ProjectSettings  # noqa: E402
 from console.statistics import wilson_interval  # noqa: E402
 from learner.batch import Batch  # noqa: E402

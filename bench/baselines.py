@@ -36,10 +36,10 @@ from actor.inference import Policy  # noqa: E402
 from bench.kept_folder import kept_or_temporary  # noqa: E402
 from bench.lerobot_act import ActBaseline, train_act  # noqa: E402
 from console.arm import opened_arm  # noqa: E402
-from console.evaluate import judged_apart, load_policy  # noqa: E402
-from console.evaluation_grid import placements  # noqa: E402
+from console.evaluation.grid import placements  # noqa: E402
+from console.evaluation.main import judged_apart, load_policy  # noqa: E402
 from console.experience import find_experience  # noqa: E402
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.settings import Settings  # noqa: E402
 from console.statistics import wilson_interval  # noqa: E402
 from console.train_bc import TrainBcOptions, train  # noqa: E402

@@ -33,7 +33,7 @@ from bench.chaos_journal import read_journals  # noqa: E402
 from bench.chaos_storm import Storm  # noqa: E402
 from bench.chaos_world import chaos_contract  # noqa: E402
 from bench.turns import BenchError  # noqa: E402
-from console.presets import dump_settings, load_preset  # noqa: E402
+from console.presets.load import dump_settings, load_preset  # noqa: E402
 from console.run_folder import SETTINGS_FILE, STORE_FILE  # noqa: E402
 from console.settings import Settings as RunSettings  # noqa: E402
 

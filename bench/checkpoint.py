@@ -29,7 +29,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from bench.recorded import Recording, record  # noqa: E402
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.settings import Settings  # noqa: E402
 
 RECORDED_STEPS = 64

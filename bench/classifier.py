@@ -34,7 +34,7 @@ from rich.progress import track  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from bench.classifier_truth import Truth, truth_of  # noqa: E402
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.settings import Settings  # noqa: E402
 from demos.scripted_episodes import SUCCESS, kinds_of, record_episodes  # noqa: E402
 from policy.encoder import Encoder, load_encoder  # noqa: E402

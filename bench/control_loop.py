@@ -24,7 +24,7 @@ if sys.platform == "linux":
 
 from bench import control_lerobot, control_nudge  # noqa: E402 - the path comes first
 from bench.turns import BenchError  # noqa: E402
-from console.run_report import machine  # noqa: E402
+from console.report.main import machine  # noqa: E402
 
 EPISODE_S = 8.0
 PROCESSORS, STEAL = Path("/proc/stat"), 8  # "cpu", then what the time of all processors went to: proc_stat(5)

@@ -14,7 +14,7 @@ import yaml
 
 from actor.spool import Spool
 from bench.turns import BenchError
-from console.presets import load_settings
+from console.presets.load import load_settings
 from console.run_folder import READY_FILE, SPOOL_FILE, TIMING_FILE
 from console.settings import Settings
 from console.stopping import Child

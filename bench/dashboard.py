@@ -33,7 +33,7 @@ import tyro  # noqa: E402
 from bench.dashboard_run import EPISODES, STEPS, a_reading, an_episode, make_day  # noqa: E402
 from bench.kept_folder import kept_or_temporary  # noqa: E402
 from chromium import Chromium, Tab, found  # noqa: E402
-from console.presets import dump_settings, load_preset  # noqa: E402
+from console.presets.load import dump_settings, load_preset  # noqa: E402
 from console.run_folder import DASHBOARD_FILE, METRICS_FILE, READY_FILE, STORE_FILE  # noqa: E402
 from console.settings import Settings  # noqa: E402
 from console.stopping import Child  # noqa: E402

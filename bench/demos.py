@@ -33,8 +33,8 @@ import tyro  # noqa: E402 - the path comes first
 from rich.console import Console  # noqa: E402
 
 from bench.recorded import Recording, record  # noqa: E402
-from console.presets import load_preset  # noqa: E402
-from console.run_report import machine  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
+from console.report.main import machine  # noqa: E402
 from console.settings import Settings  # noqa: E402
 from learner.trainer_status import TrainerStatus  # noqa: E402
 from policy.experience import Step  # noqa: E402
@@ -100,7 +100,7 @@ def time_ready(settings: Settings, demo_set: Path) -> dict[str, float]:
     """
     import torch
 
-    from console.demo_sets import adopt_demo_sets
+    from console.demos.sets import adopt_demo_sets
     from console.run_folder import STORE_FILE
     from learner.publisher import PolicyPublisher
     from learner.store import ExperienceStore

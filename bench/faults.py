@@ -28,7 +28,7 @@ import tyro  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.settings import Settings as ProjectSettings  # noqa: E402
 from console.stopping import Child  # noqa: E402
 from robot.env import ArmEnv, make_env  # noqa: E402

@@ -23,7 +23,7 @@ from rich.console import Console
 from actor.spool import Spool
 from actor.spool_record import Place
 from bench.forking import forking
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.record import record, recording_path
 from console.settings import Settings
 from nudge.v1 import learner_pb2 as pb

@@ -14,11 +14,11 @@ from rich.console import Console
 from bench import baselines
 from bench.learning_conditions import PLAIN, Condition
 from bench.learning_row import Exam, Row
-from console.cycle_time import evaluated_cycle
-from console.evaluate import evaluate
-from console.presets import load_settings
-from console.report import training_curve
-from console.report_data import EpisodeSummary, Evaluation, RunReport
+from console.evaluation.cycle_time import evaluated_cycle
+from console.evaluation.main import evaluate
+from console.presets.load import load_settings
+from console.report.data import EpisodeSummary, Evaluation, RunReport
+from console.report.page import training_curve
 from console.run_folder import POLICY_FILE, SETTINGS_FILE, STORE_FILE
 from console.settings import Settings
 from learner.store import StoreReader

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from learner.ingest import fit_on_demos
 from learner.replay import EncodedStep, Replay

@@ -9,9 +9,9 @@ from statistics import median
 
 from bench.learning_conditions import CONDITIONS, Condition
 from bench.learning_row import DATA, Exam, Row, read_rows
-from console.report import duration, percent
+from console.report.page import duration, percent
 from console.statistics import Interval, wilson_interval
-from console.svg import Axes, drawing, text
+from console.web.svg import Axes, drawing, text
 from learner.disk import write_atomically
 
 PAGE, FIGURE = DATA.with_suffix(".md"), DATA.parent / "images" / "results.svg"

@@ -31,7 +31,7 @@ if sys.platform == "linux":
 import numpy as np  # noqa: E402
 
 from bench.recorded import record  # noqa: E402
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.settings import Settings  # noqa: E402
 from learner.store import ExperienceStore  # noqa: E402
 from nudge.v1 import learner_pb2 as pb  # noqa: E402

@@ -34,12 +34,12 @@ from actor.state_board import StateBoard  # noqa: E402
 from actor.timing import LoopTiming  # noqa: E402
 from bench.dashboard_run import EPISODES, a_reading, an_episode, make_day  # noqa: E402
 from bench.kept_folder import kept_or_temporary  # noqa: E402
-from console.actor_view import ActorView  # noqa: E402
-from console.last_lines import fitted  # noqa: E402
-from console.learner_view import LearnerView  # noqa: E402
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.run_folder import METRICS_FILE, STORE_FILE  # noqa: E402
 from console.settings import Settings  # noqa: E402
+from console.terminal.actor_view import ActorView  # noqa: E402
+from console.terminal.last_lines import fitted  # noqa: E402
+from console.terminal.learner_view import LearnerView  # noqa: E402
 from nudge.v1 import learner_pb2 as pb  # noqa: E402
 from policy.step_schema import connect, transaction  # noqa: E402
 from policy.step_table import take_step  # noqa: E402

@@ -37,7 +37,7 @@ from bench.turns import BenchError  # noqa: E402
 from bench.wire_actor import Load, WireActor  # noqa: E402
 from bench.wire_learner import WireLearner  # noqa: E402
 from bench.wire_snapshots import snapshot_of  # noqa: E402
-from console.presets import load_preset  # noqa: E402
+from console.presets.load import load_preset  # noqa: E402
 from console.settings import Settings as RunSettings  # noqa: E402
 
 PRESETS = ("fast", "paper")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from bench.nudge_learner import full_width_encoder
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from policy.encoder import Encoder, load_encoder
 from policy.features import FeatureReduction

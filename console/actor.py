@@ -14,19 +14,19 @@ from actor.inference import Policy
 from actor.judging import ClassifierJudge
 from actor.link import LearnerLink, LinkStatus, OpeningStopped, Spool
 from actor.timing import LoopTiming
-from console.actor_view import ActorView
 from console.control import is_person, prepare_to_drive, run_loop
-from console.demo_sets import demonstrations_to_record, reference_folder
+from console.demos.sets import demonstrations_to_record, reference_folder
+from console.evaluation.punctuality import asked_niceness
 from console.judge import judge_name, open_paying_classifier
-from console.link_lines import LinkLines
-from console.logs import logged
-from console.presets import AMONG_OPTIONS, load_options
-from console.punctuality import asked_niceness
+from console.logs.logged import logged
+from console.presets.load import AMONG_OPTIONS, load_options
 from console.run_folder import SPOOL_FILE
 from console.settings import DEFAULT_PRESET, Settings
-from console.steady_console import SteadyConsole
-from console.teller import Teller
-from console.telling import loud, tell
+from console.terminal.actor_view import ActorView
+from console.terminal.link_lines import LinkLines
+from console.terminal.steady_console import SteadyConsole
+from console.terminal.teller import Teller
+from console.terminal.telling import loud, tell
 from policy.contract import Frozen
 from policy.encoder import Encoder, load_encoder
 from policy.network import PolicySpec

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from console.errors import ConsoleError
-from console.presets import parse_options
+from console.presets.load import parse_options
 from policy.contract import Frozen
 from robot.arm import JOINT_NAMES
 from robot.so101.bus import So101Bus

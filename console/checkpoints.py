@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from console.errors import ConsoleError
-from console.presets import parse_options
+from console.presets.load import parse_options
 from console.run_folder import POLICY_FILE, STORE_FILE, VIDEO_FILE
 from console.statistics import wilson_interval
 from console.subverbs import run_subverb

@@ -21,14 +21,14 @@ from actor.settings import start_seed
 from actor.timing import LoopTiming
 from console.arm import opened_arm
 from console.errors import ConsoleError
+from console.evaluation.punctuality import asked_realtime
 from console.operator import opened_operator
-from console.punctuality import asked_realtime
 from console.rehearse import rehearse
 from console.run_folder import TIMING_FILE
 from console.settings import Settings
 from console.stopping import stop_event
-from console.teller import Teller
-from console.telling import loud, tell
+from console.terminal.teller import Teller
+from console.terminal.telling import loud, tell
 from robot.cameras.contact_sheet import write_contact_sheet
 from robot.safety.emergency import EmergencyStop
 from teleop.countdown import CountedDown

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from console.errors import ConsoleError
 from console.experience import SOURCE_HELP, find_experience
-from console.presets import load_preset, parse_options, take_preset
+from console.presets.load import load_preset, parse_options, take_preset
 from console.settings import Settings
 from demos.import_report import LeRobotImportReport
 from demos.joint_settings import JointSpaceSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from console.settings import Settings
-from console.telling import tell
+from console.terminal.telling import tell
 from policy.encoder import Encoder
 from reward_classifier.artefact import ClassifierFacts, SuccessClassifier, open_classifier
 from reward_classifier.errors import ArtefactError

@@ -21,7 +21,7 @@ from pydantic import Field
 from rich.console import Console
 
 from console.errors import ConsoleError
-from console.presets import parse_options
+from console.presets.load import parse_options
 from policy.contract import Frozen
 
 AUTHORITY_DAYS = 3653  # ten years

@@ -12,18 +12,18 @@ from rich.console import Console
 
 from console.dashboard.access import load_access
 from console.dashboard.child import dashboard_beside, told_address
-from console.demo_sets import adopt_demo_sets
-from console.learner_view import LearnerView, shown
-from console.logs import logged
+from console.demos.sets import adopt_demo_sets
+from console.logs.logged import logged
 from console.mirror.child import mirrors_beside
 from console.mirror.sink import require_installed
-from console.presets import AMONG_OPTIONS, load_options
+from console.presets.load import AMONG_OPTIONS, load_options
+from console.report.main import paper_deviations
 from console.run_folder import POLICY_FILE, READY_FILE, STORE_FILE
-from console.run_report import paper_deviations
 from console.settings import DEFAULT_PRESET, Settings
-from console.steady_console import SteadyConsole
 from console.stopping import stop_event
-from console.telling import loud, tell
+from console.terminal.learner_view import LearnerView, shown
+from console.terminal.steady_console import SteadyConsole
+from console.terminal.telling import loud, tell
 from learner.checkpoint_folder import CHECKPOINTS, last_policy_version
 from learner.disk import write_atomically
 from learner.publisher import PolicyPublisher

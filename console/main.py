@@ -28,37 +28,39 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("teach the simulated arm with a scripted operator, evaluate, and leave a report", "console.demo"),
+    "demo": Verb("teach the simulated arm with a scripted operator, evaluate, and leave a report", "console.demo.main"),
     "learner": Verb("start the learner: the service that stores experience and trains", "console.learner"),
     "actor": Verb("start the actor: the control loop of one arm", "console.actor"),
     "dashboard": Verb("a run in the browser, while it learns and afterwards", "console.dashboard.main"),
     "tell": Verb("tell an actor or the learner something: pause, success, stop, checkpoint", "console.tell"),
     "record": Verb("record demonstrations without a learner, check them, make a demo set", "console.record"),
-    "demos": Verb("list demo sets, show one, check demonstrations, make a set of them", "console.demos"),
-    "eval": Verb("evaluate a policy on the grid, where nobody helps it", "console.evaluate"),
+    "demos": Verb("list demo sets, show one, check demonstrations, make a set of them", "console.demos.main"),
+    "eval": Verb("evaluate a policy on the grid, where nobody helps it", "console.evaluation.main"),
     "checkpoint": Verb("list the checkpoints of a run and how they did, roll back to one", "console.checkpoints"),
-    "compare": Verb("two runs or checkpoints side by side: is one of them better, and by how much?", "console.compare"),
+    "compare": Verb(
+        "two runs or checkpoints side by side: is one of them better, and by how much?", "console.compare.main"
+    ),
     "coach": Verb("what a run says of how it is taught: what to do otherwise, and why", "console.coach.main"),
-    "report": Verb("write report.json and report.html of a run anew", "console.run_report"),
+    "report": Verb("write report.json and report.html of a run anew", "console.report.main"),
     "mirror": Verb("send a run's curves to wandb or trackio, what they do not have yet", "console.mirror.main"),
-    "doctor": Verb("before the first run: will this station work?", "console.doctor"),
+    "doctor": Verb("before the first run: will this station work?", "console.doctor.main"),
     "rehearse": Verb("try out leader arm, gamepad or keyboard: each axis, the takeover", "console.rehearse"),
     "calibrate": Verb("calibrate follower and leader as LeRobot does, and check the result", "console.calibrate"),
     "virtual": Verb("serve a virtual SO-101 to any program that drives a real one", "console.virtual"),
-    "crop": Verb("choose which region of a camera the policy sees, in the browser or by numbers", "console.crop"),
-    "gamepad": Verb("what a gamepad says and would do, live; which are there; map an odd one", "console.gamepad"),
+    "crop": Verb("choose which region of a camera the policy sees, in the browser or by numbers", "console.crop.main"),
+    "gamepad": Verb("what a gamepad says and would do, live; which are there; map an odd one", "console.gamepad.main"),
     "workspace": Verb(
         "the box that the demonstrations of a run ask for, beside the configured one", "console.workspace"
     ),
     "classifier": Verb(
-        "label frames, train a reward classifier, watch it judge, let another one follow", "console.classifier"
+        "label frames, train a reward classifier, watch it judge, let another one follow", "console.classifier.main"
     ),
-    "store": Verb("look into an experience store, check it, copy it, prune it", "console.store"),
+    "store": Verb("look into an experience store, check it, copy it, prune it", "console.store.main"),
     "export": Verb("write experience as a dataset of LeRobot's, and upload it", "console.exchange", "export"),
     "import": Verb("make experience of a dataset of LeRobot's, ours or an SO-101's", "console.exchange", "import_"),
-    "replay": Verb("an episode in the browser beside what the policy would do, or on an arm", "console.replay"),
+    "replay": Verb("an episode in the browser beside what the policy would do, or on an arm", "console.replay.main"),
     "train-bc": Verb("clone the operator's behaviour: the bar that a run has to beat", "console.train_bc"),
-    "pretrain": Verb("pretrain the encoder on randomised simulated frames", "console.pretrain"),
+    "pretrain": Verb("pretrain the encoder on randomised simulated frames", "console.pretrain.main"),
     "keys": Verb("make certificates, keys and a token, for a learner on another machine", "console.keys"),
     "selftest": Verb("check the simulated scene: contacts, reach, scripted pick", "console.selftest"),
 }

@@ -11,7 +11,7 @@ from actor.command_desk import CommandDesk
 from actor.commanded import CommandedOperator
 from console.errors import ConsoleError
 from console.settings import Settings
-from console.telling import tell
+from console.terminal.telling import tell
 from robot.safety.emergency import EmergencyStop
 from teleop.attended import AttendedProgram
 from teleop.device import TeleopDevice

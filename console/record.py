@@ -20,15 +20,15 @@ from actor.roles import RewardJudge
 from actor.shared_maps import SharedMaps
 from actor.spool import Spool
 from console.control import is_person, prepare_to_drive, run_loop
-from console.demo_set_lines import set_lines
+from console.demos.set_lines import set_lines
 from console.errors import ConsoleError
+from console.evaluation.punctuality import asked_niceness
 from console.judge import open_paying_classifier
-from console.presets import load_settings
-from console.punctuality import asked_niceness
-from console.record_teller import RecordTeller
+from console.presets.load import load_settings
 from console.run_folder import REFERENCE_FOLDER, SPOOL_FILE
 from console.settings import DEFAULT_PRESET, Settings
-from console.steady_console import SteadyConsole
+from console.terminal.record_teller import RecordTeller
+from console.terminal.steady_console import SteadyConsole
 from demos.demo_set import CALIBRATION
 from demos.errors import DemosRefused
 from demos.recording import Recording

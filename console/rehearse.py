@@ -16,11 +16,11 @@ from actor.clock import Deadlines
 from actor.recovery import wait_until_sound
 from console.arm import opened_arm
 from console.errors import ConsoleError
-from console.last_lines import line_ended
 from console.operator import opened_operator
-from console.presets import load_settings
+from console.presets.load import load_settings
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import stop_event
+from console.terminal.last_lines import line_ended
 from policy.contract import Contract
 from robot.env import ArmEnv
 from robot.errors import ArmFault

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.errors import ConsoleError
-from console.presets import PRESET_OPTION
+from console.presets.load import PRESET_OPTION
 from console.run_folder import LEARNER_SETTINGS_FILE, SETTINGS_FILE
 from console.settings import Settings
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from rich.console import Console
 
-from console.presets import parse_options
+from console.presets.load import parse_options
 from policy.contract import Frozen
 from robot.env import ArmEnv, make_env
 from robot.settings import ArmSettings, TaskSettings

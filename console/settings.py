@@ -15,9 +15,9 @@ from actor.link_settings import LinkSettings
 from actor.settings import LoopSettings
 from console.coach.settings import CoachSettings
 from console.dashboard.settings import DashboardSettings
-from console.demo_settings import DemoSettings
-from console.doctor_settings import DoctorSettings
-from console.log_settings import LogSettings
+from console.demo.settings import DemoSettings
+from console.doctor.settings import DoctorSettings
+from console.logs.settings import LogSettings
 from console.mirror.settings import MirrorSettings
 from console.run_folder import CLASSIFIER_FOLDER
 from demos.settings import CheckSettings, RecordSettings

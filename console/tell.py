@@ -9,9 +9,9 @@ from pydantic import Field
 
 from console.commands import CommandClient
 from console.errors import ConsoleError
-from console.presets import AMONG_OPTIONS, load_options
+from console.presets.load import AMONG_OPTIONS, load_options
 from console.settings import DEFAULT_PRESET, Settings
-from console.words import VERBS, Word, told
+from console.terminal.words import VERBS, Word, told
 from policy.commands import Outcome
 from policy.contract import Frozen
 

@@ -21,7 +21,7 @@ from rich.progress import Progress, track
 
 from console.errors import ConsoleError
 from console.experience import SOURCE_HELP, find_experience
-from console.presets import AMONG_OPTIONS, load_options
+from console.presets.load import AMONG_OPTIONS, load_options
 from console.settings import DEFAULT_PRESET, Settings
 from learner.cloning import Clone, CloningSettings, Epoch, clone, encode, fit_on, split
 from learner.disk import write_atomically

@@ -7,7 +7,7 @@ import json
 from pydantic import Field
 from rich.console import Console
 
-from console.presets import parse_options
+from console.presets.load import parse_options
 from console.priority import niceness, take_short_turns
 from console.stopping import stop_event
 from robot.virtual.control import Remote

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from console.errors import ConsoleError
-from console.presets import load_preset, parse_options, take_preset
+from console.presets.load import load_preset, parse_options, take_preset
 from console.settings import DEFAULT_PRESET, Settings
-from console.store import LookOptions
+from console.store.main import LookOptions
 from learner.store_reader import StoreReader
 from policy.experience import Source
 from robot.settings import ControllerSettings, Triple

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from console.report_data import CellResult, Grid
+from console.report.data import CellResult, Grid
 from policy.contract import Frozen
 
 

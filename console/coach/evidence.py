@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from console.report_data import Evaluation, Grid, MetricsRecord
+from console.report.data import Evaluation, Grid, MetricsRecord
 from learner.clipping import ClipShares
 from policy.contract import Frozen
 

@@ -6,8 +6,8 @@ import numpy as np
 from markupsafe import Markup
 
 from console.coach.advice import Chart, Curve, Histogram
-from console.report_figures import success_map
-from console.svg import Axes, drawing, nice_ticks, number, rectangle, text
+from console.report.figures import success_map
+from console.web.svg import Axes, drawing, nice_ticks, number, rectangle, text
 
 
 def chart_drawing(chart: Chart) -> Markup:

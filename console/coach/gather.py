@@ -22,8 +22,8 @@ from console.coach.evidence import (
     TakeoverEvidence,
     WeightsUse,
 )
-from console.evaluation_grid import make_grid
-from console.report_data import Evaluation, read_metrics
+from console.evaluation.grid import make_grid
+from console.report.data import Evaluation, read_metrics
 from console.run_folder import METRICS_FILE, REFERENCE_FOLDER, STORE_FILE
 from console.settings import Settings
 from learner.checkpoint_folder import CHECKPOINTS, list_checkpoints, updates_of

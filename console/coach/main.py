@@ -16,7 +16,7 @@ from console.coach.catalogue import RULES
 from console.coach.gather import gather_evidence
 from console.coach.rules import advise
 from console.errors import ConsoleError
-from console.presets import load_preset, parse_options, take_preset
+from console.presets.load import load_preset, parse_options, take_preset
 from console.run_folder import SETTINGS_FILE
 from console.settings import Settings
 

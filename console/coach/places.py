@@ -8,7 +8,7 @@ from console.coach.advice import FieldMap, Severity
 from console.coach.evidence import Place, RunEvidence
 from console.coach.seen import Lacks, Outcome, Seen
 from console.coach.settings import CoachSettings, ProgressThresholds
-from console.report_data import CellResult, Grid
+from console.report.data import CellResult, Grid
 from console.statistics import wilson_interval
 
 _MOST_NAMED = 4

@@ -8,7 +8,7 @@ from console.coach.advice import Severity
 from console.coach.evidence import CheckpointResult, RunEvidence
 from console.coach.seen import Lacks, Outcome, Seen, thinned
 from console.coach.settings import CoachSettings, ProgressThresholds
-from console.comparison_statistics import newcombe_difference
+from console.compare.statistics import newcombe_difference
 from console.statistics import running_average, running_ratio
 
 FEWEST_TRIALS = 20  # below, an evaluation proves no decline

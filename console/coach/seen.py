@@ -8,7 +8,7 @@ from math import ceil, isfinite
 
 from console.coach.advice import Chart, Curve, Histogram, Severity
 from console.coach.settings import LearnerThresholds
-from console.report_data import MetricsRecord
+from console.report.data import MetricsRecord
 from learner.health import FLAG
 
 _MOST_POINTS = 200  # of a curve: more is not seen

@@ -9,7 +9,7 @@ from console.commands import CommandClient
 from console.errors import ConsoleError
 from console.run_folder import READY_FILE
 from console.settings import Settings
-from console.words import VERBS, told
+from console.terminal.words import VERBS, told
 from policy.commands import Outcome
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from console.presets import PRESET_OPTION, settings_text
+from console.presets.load import PRESET_OPTION, settings_text
 from console.run_folder import DASHBOARD_FILE, DASHBOARD_LOG_FILE, LEARNER_SETTINGS_FILE
 from console.settings import Settings
 from console.stopping import Child

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from console.errors import ConsoleError
-from console.presets import PRESET_OPTION, settings_text
+from console.presets.load import PRESET_OPTION, settings_text
 from console.run_folder import EVALUATION_LOG_FILE, EVALUATION_SETTINGS_FILE, POLICY_FILE
 from console.settings import Settings
 from console.stopping import Child

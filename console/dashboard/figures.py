@@ -9,11 +9,11 @@ from math import floor
 import numpy as np
 from markupsafe import Markup
 
-from console import report_figures
 from console.dashboard.metrics_tail import MetricsTail
-from console.metric_figures import metric_panel
-from console.report_data import CellResult, Grid
-from console.report_figures import TrainingCurve
+from console.report import figures as report_figures
+from console.report.data import CellResult, Grid
+from console.report.figures import TrainingCurve
+from console.report.metric_figures import metric_panel
 from learner.store_reader import EpisodeRecord
 from policy.contract import Contract
 

@@ -20,13 +20,13 @@ from console.dashboard.hub import Hub
 from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
-from console.presets import load_settings
+from console.presets.load import load_settings
 from console.priority import niceness
 from console.run_folder import DASHBOARD_FILE
 from console.run_settings import settings_of_run
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import FOLLOW_PARENT, stop_event
-from console.web import listen
+from console.web.listen import listen
 from learner.disk import write_atomically
 from policy.key_files import is_loopback
 

@@ -14,11 +14,11 @@ import yaml
 from console.checkpoints import figures as checkpoint_figures
 from console.dashboard.run_state import RunState
 from console.dashboard.verdicts import Verdict, Verdicts
-from console.key_numbers import ago, share, size
-from console.replay_figure import ReplayFigure
-from console.replay_numbers import numbers
-from console.replay_reel import SESSION_DIGITS, Replayed
+from console.replay.figure import ReplayFigure
+from console.replay.numbers import numbers
+from console.replay.reel import SESSION_DIGITS, Replayed
 from console.run_folder import STORE_FILE
+from console.terminal.key_numbers import ago, share, size
 from demos.demo_set import DemoSetFacts, read_facts
 from demos.errors import DemoSetError
 from learner.checkpoint_folder import CHECKPOINTS

@@ -15,13 +15,13 @@ from console.dashboard.evaluating import Evaluating
 from console.dashboard.reading import actors, alerts, band, key_numbers, phase
 from console.dashboard.run_state import RunState
 from console.dashboard.seams import Coach
-from console.evaluation_grid import make_grid
-from console.key_numbers import share
-from console.page import page_template
-from console.report import training_curve
-from console.report_data import Evaluation, ReportError
-from console.report_figures import TrainingCurve, success_map
-from console.words import BUTTONS
+from console.evaluation.grid import make_grid
+from console.report.data import Evaluation, ReportError
+from console.report.figures import TrainingCurve, success_map
+from console.report.page import training_curve
+from console.terminal.key_numbers import share
+from console.terminal.words import BUTTONS
+from console.web.templates import page_template
 from learner.evaluations import EVALUATION_FILE
 
 RECENT_EPISODES = 200  # behind the map of training

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from console.dashboard.run_state import RunState
-from console.key_numbers import KeyNumber, Mood, ago, share, size
-from console.report import duration
-from console.report_figures import TrainingCurve
-from console.svg import number
+from console.report.figures import TrainingCurve
+from console.report.page import duration
+from console.terminal.key_numbers import KeyNumber, Mood, ago, share, size
+from console.web.svg import number
 from learner.health import CHECKS, FLAG, find, q_bounds
 from policy.experience import Source
 

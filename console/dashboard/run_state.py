@@ -12,7 +12,7 @@ from typing import Protocol
 from console.dashboard.learner_look import LearnerLook
 from console.dashboard.metrics_tail import MetricsTail
 from console.dashboard.verdicts import Verdicts, read_verdicts
-from console.report_data import EpisodeSummary
+from console.report.data import EpisodeSummary
 from console.run_folder import METRICS_FILE, SPOOL_FILE, STORE_FILE
 from console.settings import Settings
 from learner.clipping import ClipShares

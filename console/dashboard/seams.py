@@ -13,7 +13,7 @@ class Commands(Protocol):
     """Takes the operator's words to the actor or to the learner."""
 
     def send(self, word: str) -> str:
-        """Say one of `console.words.WORDS`; what came of it. Raises `NudgeError` where it could not be said."""
+        """Say one of `console.terminal.words.WORDS`; what came of it. Raises `NudgeError` where that failed."""
         ...
 
 

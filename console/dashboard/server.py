@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from console.checkpoints import go_back
-from console.classifier_options import labels_beside
+from console.classifier.options import labels_beside
 from console.dashboard import pages
 from console.dashboard.access import Access
 from console.dashboard.evaluating import Evaluating
@@ -25,13 +25,13 @@ from console.dashboard.guard import Guard, cookie_name
 from console.dashboard.hub import Hub
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.seams import Commands
-from console.key_numbers import share
-from console.label_desk import LabelDesk, desk_as_recorded
-from console.label_site import LabelSite
-from console.page import page_template
+from console.labels.desk import LabelDesk, desk_as_recorded
+from console.labels.site import LabelSite
 from console.run_folder import STORE_FILE
-from console.web import FRESH, body_of, picture, refused, text_file
-from console.words import WORDS
+from console.terminal.key_numbers import share
+from console.terminal.words import WORDS
+from console.web.listen import FRESH, body_of, picture, refused, text_file
+from console.web.templates import page_template
 from policy.errors import NudgeError
 from policy.experience_file import EpisodeSelection
 

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 
 from console.mirror.sink import destination
-from console.presets import PRESET_OPTION
+from console.presets.load import PRESET_OPTION
 from console.run_folder import LEARNER_SETTINGS_FILE
 from console.settings import Settings
 from console.stopping import Child
-from console.telling import loud, tell
+from console.terminal.telling import loud, tell
 
 LAST_LOOK_S = 5.0  # what a mirror may take to read what came last, before `finish_s` begins
 

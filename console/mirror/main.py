@@ -12,7 +12,7 @@ from console.errors import ConsoleError
 from console.mirror.follower import Mirror, follow
 from console.mirror.settings import Service
 from console.mirror.sink import require_installed
-from console.presets import AMONG_OPTIONS, load_options
+from console.presets.load import AMONG_OPTIONS, load_options
 from console.priority import niceness
 from console.run_settings import settings_of_run
 from console.settings import DEFAULT_PRESET, Settings

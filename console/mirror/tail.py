@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from console.cycle_time import evaluated_cycle
+from console.evaluation.cycle_time import evaluated_cycle
 from console.mirror.sent import Sent
 from console.mirror.sink import Point, SinkError
-from console.report_data import EpisodeSummary, Evaluation, MetricsRecord, lasting_records
+from console.report.data import EpisodeSummary, Evaluation, MetricsRecord, lasting_records
 from console.run_folder import METRICS_FILE, STORE_FILE
 from learner.checkpoint_folder import CHECKPOINTS, list_checkpoints
 from learner.rollback import read_rollback

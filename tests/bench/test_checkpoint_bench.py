@@ -12,7 +12,7 @@ import pytest
 from bench.checkpoint import figures
 from bench.nudge_checkpoint import time_resuming, time_saving
 from bench.recorded import Recording
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from learner.checkpoint_folder import list_checkpoints
 from learner.store import StoreReader

@@ -10,7 +10,7 @@ import pytest
 
 from bench.classifier import RECORDED, labelled
 from bench.classifier_truth import truth_of
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from demos.scripted_episodes import SUCCESS, kinds_of, record_episodes
 from policy.experience_file import ExperienceFile

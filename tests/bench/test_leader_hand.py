@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.leader_hand import LeaderHand, Settings, keep_looking
 from bench.leader_scene import CORRECTED_SHARE, FOLLOWER_DELAY_LOOKS, EpisodeWatch, Foresight, Scene
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings as ProjectSettings
 from console.stopping import Child
 from robot.env import ArmEnv, make_env

@@ -10,7 +10,7 @@ from bench import results_page
 from bench.baselines import parse
 from bench.learning_conditions import CONDITIONS, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
-from console.presets import load_settings
+from console.presets.load import load_settings
 from console.settings import Settings
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from bench.recorded import Recording, record
 from bench.wire import Settings, measure_bytes
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings as RunSettings
 from policy.experience import check_step
 from policy.fakes import fake_contract, fake_episode

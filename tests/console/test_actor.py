@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from actor.link import LearnerLink, LinkError, LinkSettings, LinkState, LinkStatus, Pause, PauseCause, Spool
-from console.link_lines import LinkLines, told
 from console.run_folder import READY_FILE, SPOOL_FILE, STORE_FILE
+from console.terminal.link_lines import LinkLines, told
 from learner.store import StoreReader
 from nudge.v1 import learner_pb2 as pb
 from policy.fakes import fake_contract

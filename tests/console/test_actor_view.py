@@ -12,7 +12,7 @@ from actor.episode import EpisodeOutcome
 from actor.link import LearnerLink, LinkError, LinkSettings, Spool
 from actor.state_board import StateBoard
 from actor.timing import LoopTiming
-from console.actor_view import ActorView
+from console.terminal.actor_view import ActorView
 from nudge.v1 import learner_pb2 as pb
 from policy.fakes import fake_contract
 from robot.errors import BusLost

@@ -13,8 +13,8 @@ from rich.console import Console
 from console.checkpoints import checkpoint_table, choose_checkpoint, figures
 from console.errors import ConsoleError
 from console.main import main
-from console.presets import load_preset
-from console.report_data import Evaluation
+from console.presets.load import load_preset
+from console.report.data import Evaluation
 from console.settings import Settings
 from learner.checkpoint_folder import checkpoint_name, list_checkpoints, updates_of
 from learner.store import ExperienceStore

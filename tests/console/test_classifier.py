@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from console.classifier import REPORT_FILE
-from console.label_opinions import Opinions
-from console.label_thoughts import Origin
+from console.classifier.main import REPORT_FILE
+from console.labels.opinions import Opinions
+from console.labels.thoughts import Origin
 from console.main import main
 from judged_episodes import SESSION, write
 from policy.encoder import random_encoder

@@ -18,7 +18,7 @@ from console.coach.gather import gather_evidence
 from console.coach.main import curve_line, histogram_lines, tell
 from console.coach.rules import advise
 from console.main import main
-from console.presets import dump_settings, load_preset
+from console.presets.load import dump_settings, load_preset
 from console.settings import Settings
 from demonstrations import CAMERA, contract, sound_set
 from learner.checkpoint_folder import checkpoint_name

@@ -8,7 +8,7 @@ import pytest
 
 from console.coach.advice import Chart, Curve, FieldMap, Histogram
 from console.coach.figures import chart_drawing
-from console.report_data import CellResult, Grid
+from console.report.data import CellResult, Grid
 
 GRID = Grid(rows=2, columns=2, x_low_m=0.2, x_high_m=0.3, y_low_m=-0.1, y_high_m=0.1)
 CHARTS: list[tuple[Chart, str]] = [

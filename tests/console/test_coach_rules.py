@@ -19,7 +19,7 @@ from console.coach.evidence import (
 )
 from console.coach.rules import JUDGES, advise
 from console.coach.settings import CoachSettings
-from console.report_data import Evaluation, Grid, MetricsRecord, Trial
+from console.report.data import Evaluation, Grid, MetricsRecord, Trial
 from learner.clipping import ClipShares
 from learner.health import FLAG
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from console.comparison import compare, load_side
+from console.compare.comparison import compare, load_side
 from console.errors import ConsoleError
 from console.main import main
-from console.report_data import Evaluation, Grid, Trial
+from console.report.data import Evaluation, Grid, Trial
 from learner.checkpoint_folder import checkpoint_name
 from learner.store import ExperienceStore
 from policy.experience import Source

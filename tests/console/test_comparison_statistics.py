@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.comparison_statistics import (
+from console.compare.statistics import (
     Pairs,
     fisher_exact,
     mcnemar_exact,

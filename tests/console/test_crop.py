@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.crop import main
-from console.crop_page import CropPage, Selection
+from console.crop.main import main
+from console.crop.page import CropPage, Selection
 from console.errors import ConsoleError
-from console.preset_file import CONFIGS, SettingsError, read_preset
+from console.presets.file import CONFIGS, SettingsError, read_preset
 from console.stopping import Child
 from policy.contract import Camera, Contract, Crop
 from waiting import eventually
@@ -171,7 +171,7 @@ class TestPage:
         from nicegui import ElementFilter, ui
         from nicegui.testing import user_simulation
 
-        from console.crop import CropChooser, CropSettings
+        from console.crop.main import CropChooser, CropSettings
 
         chooser = CropChooser(str(preset), CropSettings(camera="wrist", picture=picture))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from console.dashboard.advice import SHARE, Advising
 from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.seams import Advice
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from waiting import Clock, eventually
 

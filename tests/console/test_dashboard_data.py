@@ -21,11 +21,11 @@ from console.dashboard.run_state import RunState, RunWatch
 from console.dashboard.server import DashboardServer
 from console.dashboard.settings import DashboardSettings
 from console.errors import ConsoleError
-from console.key_numbers import ago, size
-from console.report import training_curve
-from console.report_data import Grid
-from console.report_figures import TrainingCurve
+from console.report.data import Grid
+from console.report.figures import TrainingCurve
+from console.report.page import training_curve
 from console.run_folder import METRICS_FILE, READY_FILE
+from console.terminal.key_numbers import ago, size
 from learner.clipping import ClipShares
 from nudge.v1 import learner_pb2 as pb
 from policy.errors import SecurityError

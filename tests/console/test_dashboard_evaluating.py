@@ -15,8 +15,8 @@ from console.dashboard.evaluating import Evaluating
 from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunWatch
 from console.errors import ConsoleError
-from console.presets import load_preset
-from console.report_data import Evaluation
+from console.presets.load import load_preset
+from console.report.data import Evaluation
 from console.run_folder import POLICY_FILE
 from console.settings import Settings
 from console.stopping import FOLLOW_PARENT

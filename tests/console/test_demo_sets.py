@@ -16,9 +16,9 @@ from rich.console import Console
 
 from actor.link import LearnerLink, Spool
 from actor.link_state import Welcome
-from console.demo_sets import adopt_demo_sets, demonstrations_to_record, reference_folder
+from console.demos.sets import adopt_demo_sets, demonstrations_to_record, reference_folder
 from console.errors import ConsoleError
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.run_folder import READY_FILE, REFERENCE_FOLDER, STORE_FILE
 from console.settings import Settings
 from demonstrations import contract, sound_set, write

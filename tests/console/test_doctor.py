@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-import console.doctor
-from console.doctor import CHECKS, examine, main
-from console.doctor_arm import check_joints, check_steps
-from console.doctor_cameras import check_light
-from console.doctor_context import Check, Context, Drive
-from console.doctor_drive import corners_m
-from console.doctor_findings import Level
-from console.doctor_host import check_clock, check_disk
-from console.doctor_learner import check_learner
-from console.doctor_loop import check_observations
-from console.doctor_report import Diagnosis, print_diagnosis, render
-from console.doctor_station import connected
-from console.presets import load_preset
+import console.doctor.main
+from console.doctor.arm import check_joints, check_steps
+from console.doctor.cameras import check_light
+from console.doctor.context import Check, Context, Drive
+from console.doctor.drive import corners_m
+from console.doctor.findings import Level
+from console.doctor.host import check_clock, check_disk
+from console.doctor.learner import check_learner
+from console.doctor.loop import check_observations
+from console.doctor.main import CHECKS, examine, main
+from console.doctor.report import Diagnosis, print_diagnosis, render
+from console.doctor.station import connected
+from console.presets.load import load_preset
 from console.settings import Settings
 from policy.fakes import fake_contract
 from robot.arm import JOINT_NAMES, JointBus
@@ -111,7 +111,7 @@ class TestTheVerb:
     @pytest.fixture(autouse=True)
     def _leaves_the_process_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         threads = torch.get_num_threads()
-        monkeypatch.setattr(console.doctor, "stop_event", lambda on_second: threading.Event())
+        monkeypatch.setattr(console.doctor.main, "stop_event", lambda on_second: threading.Event())
         yield
         torch.set_num_threads(threads)
 

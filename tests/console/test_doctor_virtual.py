@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from console.doctor import CHECKS, examine
-from console.doctor_context import Check
-from console.doctor_findings import Finding, Level
-from console.doctor_report import Diagnosis
-from console.presets import load_preset
+from console.doctor.context import Check
+from console.doctor.findings import Finding, Level
+from console.doctor.main import CHECKS, examine
+from console.doctor.report import Diagnosis
+from console.presets.load import load_preset
 from console.settings import Settings
 from policy.contract import Camera, Crop
 from robot.motions import REST_RAD

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from console.errors import ConsoleError
-from console.evaluate import judged_apart, load_policy
-from console.evaluation_grid import conditions, placements
-from console.presets import load_preset
+from console.evaluation.grid import conditions, placements
+from console.evaluation.main import judged_apart, load_policy
+from console.presets.load import load_preset
 from console.settings import Settings
 from robot.settings import TaskSettings
 

@@ -15,12 +15,12 @@ import torch
 from rich.console import Console
 
 from console.errors import ConsoleError
-from console.evaluate import evaluate_checkpoint, main
-from console.evaluation_grid import conditions, make_grid, placements
-from console.evaluation_judge import UNFINISHED_FILE, unfinished_trials
-from console.placement_guide import drawn, told
-from console.presets import load_preset
-from console.report_data import Evaluation, Trial
+from console.evaluation.grid import conditions, make_grid, placements
+from console.evaluation.judge import UNFINISHED_FILE, unfinished_trials
+from console.evaluation.main import evaluate_checkpoint, main
+from console.evaluation.placement_guide import drawn, told
+from console.presets.load import load_preset
+from console.report.data import Evaluation, Trial
 from console.settings import Settings
 from policy.encoder import load_encoder
 from policy.network import PolicyNetwork, make_spec

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from console.gamepad import main, show
-from console.gamepad_file import write_mapping
-from console.gamepad_map import Dialogue, questions, save
-from console.preset_file import SettingsError, read_preset
-from console.presets import load_preset
+from console.gamepad.file import write_mapping
+from console.gamepad.main import main, show
+from console.gamepad.map import Dialogue, questions, save
+from console.presets.file import SettingsError, read_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from policy.fakes import fake_contract
 from teleop.errors import TeleopError
@@ -71,7 +71,7 @@ class TestLooking:
 
     def test_in_a_terminal_it_is_live_until_ctrl_c(self, pad: VirtualPad, monkeypatch: pytest.MonkeyPatch) -> None:
         stop = threading.Event()
-        monkeypatch.setattr("console.gamepad.stop_event", lambda: stop)
+        monkeypatch.setattr("console.gamepad.main.stop_event", lambda: stop)
         terminal = io.StringIO()
         console = Console(file=terminal, force_terminal=True, width=100)
         shown = threading.Thread(target=show, args=(load_preset(Settings, "fast"), console), daemon=True)
@@ -118,7 +118,7 @@ class TestInputs:
 @virtual
 def test_what_a_person_moves_becomes_the_mapping_of_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("QUIET_S", 0.05), ("ARRIVE_S", 0.02)):
-        monkeypatch.setattr(f"console.gamepad_map.{name}", value)
+        monkeypatch.setattr(f"console.gamepad.map.{name}", value)
     settings = GamepadSettings()
     preset = tmp_path / "mine.yaml"
     preset.write_text("extends: fast\npreset_name: mine\nteleop:\n  # on the desk\n  device: gamepad\n")

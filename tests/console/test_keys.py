@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from actor.link import LearnerLink, Spool
 from console.keys import main, make_keys
 from console.main import VERBS
-from console.presets import load_settings
+from console.presets.load import load_settings
 from console.settings import DEFAULT_PRESET, Settings
 from learner.publisher import PolicyPublisher
 from learner.service import LearnerServer

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from console.label_desk import LabelDesk
-from console.label_drawing import cursor, curve, episode_row, intervals, strip
-from console.label_hand import LabelHand
+from console.labels.desk import LabelDesk
+from console.labels.drawing import cursor, curve, episode_row, intervals, strip
+from console.labels.hand import LabelHand
 from judged_episodes import outcome, write
 from policy.experience_file import EpisodeSelection
 from reward_classifier.hard_frames import Suggestion, Why

@@ -16,10 +16,10 @@ from starlette.middleware import Middleware
 
 from console.dashboard.access import Access
 from console.dashboard.guard import Guard
-from console.label_desk import desk_as_recorded
-from console.label_site import LabelSite
-from console.label_thoughts import Origin, remembered
-from console.web import refused
+from console.labels.desk import desk_as_recorded
+from console.labels.site import LabelSite
+from console.labels.thoughts import Origin, remembered
+from console.web.listen import refused
 from demos.experience_file import new_experience
 from judged_episodes import contract, episode, write
 from policy.errors import NudgeError

@@ -13,10 +13,10 @@ from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 from rich.text import Text
 
-from console.key_lines import WIDE, key_lines
-from console.key_numbers import KeyNumber
-from console.last_lines import LastLines, fitted, line_ended
-from console.steady_console import SteadyConsole
+from console.terminal.key_lines import WIDE, key_lines
+from console.terminal.key_numbers import KeyNumber
+from console.terminal.last_lines import LastLines, fitted, line_ended
+from console.terminal.steady_console import SteadyConsole
 from terminals import Window
 from waiting import eventually
 

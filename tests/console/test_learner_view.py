@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, ConsoleDimensions
 
-from console import learner_view
-from console.learner_view import LearnerView, shown
 from console.run_folder import METRICS_FILE
+from console.terminal import learner_view
+from console.terminal.learner_view import LearnerView, shown
 from learner.health import FLAG
 from nudge.v1 import learner_pb2 as pb
 from shown_run import finished_run, reading

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from console.live_arm import LINGER_STEPS, MISS_EVERY, looked_at, scripted
-from console.live_recorded import recorded
-from console.live_show import LiveShow
-from console.live_watch import Seen, Watched, watch
+from console.live.arm import LINGER_STEPS, MISS_EVERY, looked_at, scripted
+from console.live.recorded import recorded
+from console.live.show import LiveShow
+from console.live.watch import Seen, Watched, watch
 from console.main import main
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from judged_episodes import HELD_RAD, write
 from policy.contract import Crop
@@ -130,7 +130,7 @@ class TestOnRecordedEpisodes:
     ) -> None:
         from nicegui.testing import user_simulation
 
-        from console.live_page import LivePage
+        from console.live.page import LivePage
 
         seen = recorded(folder / "watched.sqlite", EpisodeSelection(), again=True)
         show = LiveShow(lambda each: watch(each, classifier, encoder), seen, 50.0, 1.0)

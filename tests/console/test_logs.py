@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from console.log_settings import LogSettings
-from console.logs import BehindQueue, logged
-from console.telling import TOLD, tell
+from console.logs.logged import BehindQueue, logged
+from console.logs.settings import LogSettings
+from console.terminal.telling import TOLD, tell
 from disks import no_file_larger_than
 from policy.errors import NudgeError
 from waiting import eventually

@@ -24,7 +24,7 @@ from console.mirror.child import LAST_LOOK_S, mirrors_beside
 from console.mirror.follower import Mirror, follow, told_settings
 from console.mirror.settings import MirrorSettings, Service, TrackioSettings, WandbSettings
 from console.mirror.sink import SinkError
-from console.presets import dump_settings
+from console.presets.load import dump_settings
 from console.run_folder import LEARNER_SETTINGS_FILE, METRICS_FILE
 from console.settings import Settings
 from policy.experience import Source

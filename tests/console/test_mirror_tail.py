@@ -9,7 +9,7 @@ import pytest
 from console.mirror.sent import Sent, SentFile
 from console.mirror.sink import SinkError
 from console.mirror.tail import new_episodes, new_evaluations, new_readings
-from console.report_data import Evaluation, Grid, Trial
+from console.report.data import Evaluation, Grid, Trial
 from console.run_folder import METRICS_FILE
 from learner.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
 from learner.rollback import roll_back

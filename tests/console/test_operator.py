@@ -19,7 +19,7 @@ from rich.console import Console
 from console.actor import drive
 from console.errors import ConsoleError
 from console.operator import opened_operator
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.run_folder import READY_FILE, STORE_FILE
 from console.settings import Settings
 from console.stopping import Child

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from classifiers import HELD_UP, made_classifier
 from console.errors import ConsoleError
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.record import record, recording_path
 from console.settings import Settings
 from demos.demo_set import list_demo_sets, open_demo_set

@@ -13,13 +13,13 @@ import torch
 
 from chromium import Chromium, found
 from console.errors import ConsoleError
-from console.evaluate import load_policy
+from console.evaluation.main import load_policy
 from console.main import main
-from console.presets import load_preset
-from console.replay_figure import LEFT, RIGHT, ReplayFigure
-from console.replay_numbers import numbers
-from console.replay_page import ReplayPage
-from console.replay_reel import Reel, table
+from console.presets.load import load_preset
+from console.replay.figure import LEFT, RIGHT, ReplayFigure
+from console.replay.numbers import numbers
+from console.replay.page import ReplayPage
+from console.replay.reel import Reel, table
 from console.settings import Settings
 from console.stopping import Child
 from demos.experience_file import new_experience

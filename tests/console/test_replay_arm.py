@@ -18,9 +18,9 @@ from rich.console import Console
 
 from console.arm import opened_arm
 from console.main import main
-from console.presets import load_preset
-from console.replay_arm import execute
-from console.replay_reel import Reel
+from console.presets.load import load_preset
+from console.replay.arm import execute
+from console.replay.reel import Reel
 from console.settings import Settings
 from demos.experience_file import new_experience
 from policy.contract import Contract

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from console.coach.advice import Advice, Coaching, Histogram, NotJudged, Severity, Source
-from console.report import (
+from console.report.data import LateTicks
+from console.report.page import (
     Deviation,
     EpisodeSummary,
     Evaluation,
@@ -26,7 +27,6 @@ from console.report import (
     training_curve,
     write_report,
 )
-from console.report_data import LateTicks
 from learner.health import CHECKS
 from learner.store import EpisodeRecord
 

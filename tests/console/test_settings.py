@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from console.preset_file import CONFIGS, SettingsError, preset_names
-from console.presets import deviations, dump_settings, load_preset, load_settings, parse_options
+from console.presets.file import CONFIGS, SettingsError, preset_names
+from console.presets.load import deviations, dump_settings, load_preset, load_settings, parse_options
 from console.settings import Settings
 from console.settings_page import settings_page
 from policy.contract import Frozen

@@ -111,7 +111,7 @@ class TestOtherFiles:
             (lambda _: None, "there is no such file"),
             (make_text, "file is not a database"),
             (make_foreign, "the database of another application (id 0x0, layout 0)"),
-            (make_newer, "got layout 99 of an experience store, this Nudge reads 3; use a newer Nudge"),
+            (make_newer, "got layout 99 of an experience store, this Nudge reads 4; use a newer Nudge"),
             (make_empty, "an empty database"),
         ],
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.svg import Axes, drawing, nice_ticks, number, spread, text
+from console.web.svg import Axes, drawing, nice_ticks, number, spread, text
 
 
 def test_data_maps_to_the_drawing_with_y_upwards() -> None:

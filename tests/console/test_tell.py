@@ -13,7 +13,7 @@ import pytest
 
 from console.commands import CommandClient
 from console.main import main
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import DEFAULT_PRESET, Settings
 from learner.publisher import PolicyPublisher
 from learner.service import LearnerServer

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from actor.episode import EpisodeOutcome
-from console.teller import Teller
+from console.terminal.teller import Teller
 from policy.experience import Judgement, Reason
 from reward_classifier.judge import Opinion
 from robot.errors import BusLost

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from console.evaluate import load_policy
+from console.evaluation.main import load_policy
 from console.main import main
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from demos.experience_file import new_experience
 from policies import ENCODER

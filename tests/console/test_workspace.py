@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from console.main import main
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from learner.store import ExperienceStore
 from policy.contract import Contract

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from learner.losses import actor_loss, bc_loss, critic_loss, critic_target, grasp_loss, grasp_target, temperature_loss
 from learner.replay import Batch

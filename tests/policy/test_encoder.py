@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from console.presets import load_preset
+from console.presets.load import load_preset
 from console.settings import Settings
 from policy.encoder import (
     HALF_WIDTH,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from console.preset_file import preset_names
-from console.presets import load_preset
+from console.presets.file import preset_names
+from console.presets.load import load_preset
 from console.settings import Settings
 from robot.contract import real_contract
 from robot.sim import sim_contract

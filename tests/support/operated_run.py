@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from console.presets import dump_settings, load_preset
+from console.presets.load import dump_settings, load_preset
 from console.run_folder import STORE_FILE
 from console.settings import Settings
 from console.stopping import Child

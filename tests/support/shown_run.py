@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from console.presets import dump_settings, load_preset
+from console.presets.load import dump_settings, load_preset
 from console.run_folder import METRICS_FILE, SETTINGS_FILE, STORE_FILE
 from console.settings import Settings
 from learner.store import ExperienceStore

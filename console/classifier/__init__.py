@@ -1,0 +1,1 @@
+"""`nudge classifier`: train a reward classifier, look at its report, watch it judge, accept another one."""

@@ -1,0 +1,1 @@
+"""`nudge compare`: two runs or checkpoints side by side."""

@@ -1,0 +1,1 @@
+"""`nudge crop`: which region of a camera the policy sees."""

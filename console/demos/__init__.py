@@ -1,0 +1,1 @@
+"""`nudge demos`: demo sets, made, listed and checked."""

@@ -1,0 +1,1 @@
+"""`nudge gamepad`: what a gamepad says, and a map of an odd one."""

@@ -1,0 +1,1 @@
+"""A classifier watched while it judges: the arm, recorded episodes, the page."""

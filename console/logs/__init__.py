@@ -1,0 +1,1 @@
+"""The rotated JSON logs of learner and actor."""

@@ -1,0 +1,1 @@
+"""Settings from presets and the command line: read, merged, checked, edited."""

@@ -1,0 +1,1 @@
+"""`nudge pretrain`: the encoder, on randomised simulated frames."""

@@ -1,0 +1,1 @@
+"""What learner and actor tell in a terminal."""

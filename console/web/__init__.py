@@ -1,0 +1,1 @@
+"""What all pages share: templates, figures, and the door of a server."""
