@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.chaos_journal import Journals, Place, made
-from bench.chaos_world import Key, executed_at, key_of, observation_at
+from bench.chaos_world import Key, clipped_at, executed_at, key_of, observation_at
 from learner.store import ExperienceStore
 from policy.contract import Contract
 from policy.experience import Observation, Step
@@ -110,6 +110,7 @@ def _check_content(step: Step, contract: Contract, seed: int, verdict: Verdict) 
     whole = (
         _equal(step.observation, observation_at(seed, key, contract))
         and np.array_equal(step.action, executed_at(seed, key, contract))
+        and step.clipped == clipped_at(seed, key)
         and (step.final is None or _equal(step.final, observation_at(seed, after, contract)))
         and step.last == (step.final is not None)
     )

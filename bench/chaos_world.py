@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from policy.contract import Contract, Dimension
-from policy.experience import Observation
+from policy.experience import Clipped, Observation
 from policy.fakes import fake_contract
 from robot.env import GymObservation
 from teleop.takeover import Control, Decision, OperatorView
@@ -65,6 +65,12 @@ def executed_at(seed: int, key: Key, contract: Contract) -> NDArray[np.float32]:
     return _generator(seed, key, 1).uniform(-1, 1, len(contract.action)).astype(np.float32)
 
 
+def clipped_at(seed: int, key: Key) -> Clipped:
+    """What its guard takes from an action at a key."""
+    tool, joints = _generator(seed, key, 3).random(2) < 0.5
+    return Clipped(tool=bool(tool), joints=bool(joints))
+
+
 def _generator(seed: int, key: Key, part: int) -> np.random.Generator:
     return np.random.default_rng([seed, *astuple(key), part])
 
@@ -91,11 +97,13 @@ class ChaosEnv:
         """One tick; the episode ends, by success or by time-out, when its length is reached."""
         time.sleep(STEP_S)
         executed = executed_at(self._seed, self._key, self._contract)
+        clipped = clipped_at(self._seed, self._key)
         self._key = Key(self._key.process, self._key.reset, self._key.tick + 1)
         seen, info = self._seen()
         done = self._key.tick == self._length
         success = done and self._succeeds
-        return seen, float(success), success, done and not success, info | {"executed": executed, "success": success}
+        info |= {"executed": executed, "success": success, "clipped": astuple(clipped)}
+        return seen, float(success), success, done and not success, info
 
     def _seen(self) -> tuple[GymObservation, dict[str, Any]]:
         observation = observation_at(self._seed, self._key, self._contract)
