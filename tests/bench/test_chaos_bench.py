@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.chaos import Settings, storm
 from bench.chaos_audit import Verdict, audit
 from bench.chaos_journal import Journal, read_journals
-from bench.chaos_world import ChaosEnv, Key, chaos_contract, executed_at, key_of, observation_at
+from bench.chaos_world import ChaosEnv, Key, chaos_contract, clipped_at, executed_at, key_of, observation_at
 from learner.store import ExperienceStore
 from policy.experience import Observation, Source, Step, StepId
 from policy.wire import pack_step
@@ -43,6 +43,7 @@ def step(process: int, reset: int, tick: int, *, episode: int | None = None, las
         monotonic_ns=1,
         wall_ns=2,
         final=observation_at(SEED, Key(process, reset, tick + 1), CONTRACT) if last else None,
+        clipped=clipped_at(SEED, key),
     )
 
 
