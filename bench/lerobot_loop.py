@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import queue
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +36,7 @@ from actor.loop import ControlLoop
 from actor.shared_maps import SharedMaps
 from actor.spool_record import Progress
 from actor.timing import LoopTiming
-from bench.lerobot_sac import LOG_FILE, Orders, know_our_encoder, run_learner, training_settings, transitions
+from bench.lerobot_sac import LOG_FILE, Orders, Ways, know_our_encoder, run_learner, training_settings, transitions
 from bench.lerobot_wire import observation
 from console.arm import opened_arm
 from console.judge import open_paying_classifier
@@ -110,56 +108,57 @@ class LeRobotPolicy:
 
 @dataclass(frozen=True)
 class LearningProcess:
-    """Their learner, and what leads to and from it."""
+    """Their learner, and what leads to and from it. log: where it writes"""
 
     process: SpawnProcess
-    stop: Any
-    arriving: Any
-    parameters: Any
+    ways: Ways
     log: str
 
     def first_weights(self) -> bytes:
-        """Those that it begins with. Raises `PeerFailed` where none come."""
+        """Those that it begins with, once it could begin. Raises `PeerFailed` where it never can."""
         deadline_s = time.monotonic() + START_S
-        while time.monotonic() < deadline_s:
-            try:
-                data: bytes = self.parameters.get(timeout=0.5)
-            except queue.Empty:
-                self.require_alive()
-                continue
-            return data
-        raise PeerFailed(f"LeRobot's learner: no weights within {START_S:.0f} s; see {self.log}")
+        while not self.ways.ready.wait(0.1):
+            self.require_alive()
+            if time.monotonic() > deadline_s:
+                raise PeerFailed(f"LeRobot's learner: not ready within {START_S:.0f} s; see {self.log}")
+        data: bytes = self.ways.parameters.get(timeout=START_S)  # they were pushed before
+        return data
 
     def require_alive(self) -> None:
         """Raises `PeerFailed` once it is gone."""
         if not self.process.is_alive():
             raise PeerFailed(f"LeRobot's learner: ended with status {self.process.exitcode}; see {self.log}")
 
+    def newest_weights(self) -> bytes | None:
+        """What has come since the last time; None if nothing has."""
+        data: bytes | None = get_last_item_from_queue(self.ways.parameters, block=False)
+        return data
+
     def last_weights(self) -> bytes | None:
-        """Let it finish the update that it is at; the newest weights that are still on their way, None if none are."""
-        self.stop.set()
+        """Let it finish the update that it is at; the newest that were still to come, None if none were."""
+        self.ways.stop.set()
         newest, deadline_s = None, time.monotonic() + LAST_UPDATE_S
         while self.process.is_alive():  # it ends only once somebody takes its weights
-            newest = get_last_item_from_queue(self.parameters, block=False) or newest
+            newest = self.newest_weights() or newest
             self.process.join(0.05)
             if time.monotonic() > deadline_s:
                 raise PeerFailed(f"LeRobot's learner: it did not end within {LAST_UPDATE_S:.0f} s; see {self.log}")
         if self.process.exitcode:
             raise PeerFailed(f"LeRobot's learner: ended with status {self.process.exitcode}; see {self.log}")
-        return get_last_item_from_queue(self.parameters, block=False) or newest
+        return self.newest_weights() or newest
 
 
 @contextmanager
 def learning_process(orders: Orders) -> Iterator[LearningProcess]:
     """Their learner in a process of its own, gone afterwards."""
     context = multiprocessing.get_context("spawn")
-    stop, (arriving, interactions, parameters) = context.Event(), (context.Queue() for _ in range(3))
-    process = context.Process(target=run_learner, args=(orders, stop, arriving, interactions, parameters), daemon=True)
+    ways = Ways(context.Event(), context.Event(), context.Queue(), context.Queue(), context.Queue())
+    process = context.Process(target=run_learner, args=(orders, ways), daemon=True)
     process.start()
     try:
-        yield LearningProcess(process, stop, arriving, parameters, str(orders.folder / LOG_FILE))
+        yield LearningProcess(process, ways, str(orders.folder / LOG_FILE))
     finally:
-        arriving.cancel_join_thread()  # what nobody learns from any more
+        ways.transitions.cancel_join_thread()  # nobody learns from the last ones any more
         process.kill()
         process.join()
 
@@ -202,7 +201,7 @@ class LeRobotLink:
         """Kept until the episode has ended, then sent as a whole."""
         self._steps.append(step)
         if step.last:
-            push_transitions_to_transport_queue(transitions(self._steps), self._learning.arriving)
+            push_transitions_to_transport_queue(transitions(self._steps), self._learning.ways.transitions)
             self.episodes.append(_summary(self._steps))
             self._steps, self._between = [], True
 
@@ -212,7 +211,7 @@ class LeRobotLink:
             return None
         self._between = False
         self._learning.require_alive()
-        newest = get_last_item_from_queue(self._learning.parameters, block=False)
+        newest = self._learning.newest_weights()
         if newest is None and self._version:
             return None
         self._newest, self._version = newest or self._newest, self._version + 1
@@ -244,42 +243,39 @@ class Taught:
 
 
 def teach(settings: Settings, orders: Orders, budget_s: float, console: Console) -> Taught:
-    """Drive and let them learn for so long, from their first weights on. Raises `PeerFailed`."""
+    """Drive and let them learn for so long, from when their learner has its demonstrations. Raises `PeerFailed`."""
     torch.set_num_threads(1)
     emergency, stop = EmergencyStop(), threading.Event()
-    encoder = load_encoder(settings.learner.encoder)
-    classifier = open_paying_classifier(settings, encoder, console)
-    policy, timing = LeRobotPolicy(orders), LoopTiming(settings.contract.control_hz)
     loop = settings.loop.model_copy(
         update={"demo_episodes": 0, "pace": "realtime", "max_env_steps": UNLIMITED, "max_gap_s": float(UNLIMITED)}
     )
+    timing = LoopTiming(settings.contract.control_hz)
     with (
         learning_process(orders) as learning,
         opened_operator(settings, settings.seed, emergency, console) as operator,
         opened_arm(settings, settings.seed, emergency) as env,
         Teller(console, person=False) as teller,
     ):
+        policy, judge = LeRobotPolicy(orders), _judge(settings, console)
         link = LeRobotLink(learning, learning.first_weights())
-        clock = threading.Timer(budget_s, stop.set)
-        begun_s = time.monotonic()
+        cameras = CameraWatch(orders.folder, settings.contract, settings.arm.drift)
+        driving = ControlLoop(
+            env, settings.contract, loop, link, policy, operator, settings.seed, cameras, teller, judge, timing
+        )
+        clock, begun_s = threading.Timer(budget_s, stop.set), time.monotonic()
         clock.start()
         try:
-            ControlLoop(
-                env,
-                settings.contract,
-                loop,
-                link,
-                policy,
-                operator,
-                settings.seed,
-                CameraWatch(orders.folder, settings.contract, settings.arm.drift),
-                teller,
-                None if classifier is None else ClassifierJudge(classifier, SharedMaps(encoder, settings.contract)),
-                timing,
-            ).run(stop)
+            driving.run(stop)
         finally:
             clock.cancel()
         seconds = time.monotonic() - begun_s
         policy.load_snapshot(learning.last_weights() or link.weights)
     (orders.folder / TIMING_FILE).write_text(json.dumps(timing.summary(), indent=1) + "\n")
     return Taught(policy, tuple(link.episodes), seconds)
+
+
+def _judge(settings: Settings, console: Console) -> ClassifierJudge | None:
+    """The classifier that paid the plain run, if one did."""
+    encoder = load_encoder(settings.learner.encoder)
+    classifier = open_paying_classifier(settings, encoder, console)
+    return None if classifier is None else ClassifierJudge(classifier, SharedMaps(encoder, settings.contract))

@@ -36,6 +36,7 @@ from lerobot.rl.algorithms.sac import SACAlgorithmConfig
 from lerobot.rl.buffer import ReplayBuffer
 from lerobot.rl.learner import add_actor_information_and_train
 from lerobot.rl.train_rl import TrainRLServerPipelineConfig
+from lerobot.transport.utils import python_object_to_bytes
 from lerobot.utils.random_utils import set_seed
 from transformers import AutoConfig, AutoModel
 
@@ -159,29 +160,49 @@ def write_demonstrations(orders: Orders, episodes: Sequence[Sequence[Step]]) -> 
 
 
 class UpdateJournal:
-    """Stands where LeRobot has its logger: notes each of its optimisation steps, as it is told of it."""
+    """Stands where LeRobot has its logger: notes each of its optimisation steps, as it is told of it.
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", buffering=1)
+    ready: set once their main loop has taken a message of the actor, which it does before its first update
+    """
+
+    def __init__(self, path: Path, ready: Any) -> None:
+        self._file, self._ready = path.open("w", buffering=1), ready
 
     def log_dict(self, d: Mapping[str, Any], *, mode: str, custom_step_key: str) -> None:  # noqa: ARG002  # theirs
         """Their figures; those of an optimisation step have its frequency."""
+        if custom_step_key == "Interaction step":
+            self._ready.set()
         if "Optimization frequency loop [Hz]" in d:
             took_s = 1 / d["Optimization frequency loop [Hz]"]
             line = {"at_s": time.time(), "steps": d["Optimization step"], "took_s": took_s}
             self._file.write(json.dumps(line) + "\n")
 
 
-def run_learner(orders: Orders, stop: Any, arriving: Any, interactions: Any, parameters: Any) -> None:
+@dataclass(frozen=True)
+class Ways:
+    """Between their learner and its actor: queues, as in their processes, and two events.
+
+    stop: ends the learner; ready: it has loaded the demonstrations
+    """
+
+    stop: Any
+    ready: Any
+    transitions: Any
+    interactions: Any
+    parameters: Any
+
+
+def run_learner(orders: Orders, ways: Ways) -> None:
     """LeRobot's learner until `stop` is set or whoever started this process is gone; its output goes to a file."""
     sys.stdout = sys.stderr = (orders.folder / LOG_FILE).open("w", buffering=1)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    threading.Thread(target=_stop_when_alone, args=(stop,), daemon=True).start()
+    threading.Thread(target=_stop_when_alone, args=(ways.stop,), daemon=True).start()
     know_our_encoder()
     settings = training_settings(orders)
     set_seed(settings.seed)
-    journal = UpdateJournal(orders.folder / UPDATES_FILE)
-    add_actor_information_and_train(settings, journal, stop, arriving, interactions, parameters)
+    journal = UpdateJournal(orders.folder / UPDATES_FILE, ways.ready)
+    ways.interactions.put(python_object_to_bytes({"Interaction step": 0}))
+    add_actor_information_and_train(settings, journal, ways.stop, ways.transitions, ways.interactions, ways.parameters)
 
 
 def _stop_when_alone(stop: Any) -> None:
