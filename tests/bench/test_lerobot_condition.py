@@ -27,9 +27,9 @@ needs_lerobot_rl = pytest.mark.skipif(
     reason="LeRobot's rl modules need the extra lerobot[dataset]; `make` installs it",
 )
 LEROBOT = find("lerobot")
-SMALL = PeerSettings(budget_s=5.0, batch=4, utd=2, steps_before_learning=6, push_s=0)
+SMALL = PeerSettings(budget_s=4.0, batch=4, utd=2, steps_before_learning=4, push_s=0)
 DEMO_STEPS = 5
-EPISODE_STEPS = 8
+EPISODE_STEPS = 6
 
 
 def a_plain_run(runs: Path) -> Settings:
@@ -66,9 +66,9 @@ def test_it_learns_beside_the_loop_for_so_long_and_is_examined(tmp_path: Path, m
     assert row.updates == 2 * len(noted) > 0
     assert row.demonstrations == 2
     assert row.env_steps > 2 * DEMO_STEPS + EPISODE_STEPS
-    assert 5.0 <= row.teaching_s < row.wall_s
+    assert 4.0 <= row.teaching_s < row.wall_s
     assert row.exams[0].trials == 2
-    # Of 8 steps the first two are the policy's; the operator has had some of the others.
+    # Of 6 steps the first two are the policy's; the operator has had some of the others.
     assert row.intervention_share_last_50 is not None
     assert 0 < row.intervention_share_last_50 < 0.8
     assert row.options == SMALL.options()
