@@ -26,6 +26,7 @@ from bench import results_page  # noqa: E402
 from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find  # noqa: E402
 from bench.learning_row import DATA, Row, keep_rows  # noqa: E402
 from bench.learning_run import RunFailed, as_json, code_now, imitate, read_run, run_name, teach  # noqa: E402
+from bench.lerobot_settings import PeerSettings  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Options:
     """One line of JSON at the end."""
     keep: bool = False
     """Add what came of it to docs/results.json, and write docs/results.md anew."""
+    lerobot: PeerSettings = dataclasses.field(default_factory=PeerSettings)
+    """Of the condition of that name."""
     show: Annotated[bool, tyro.conf.arg(name="list")] = False
     """List the conditions, and run nothing."""
 
@@ -75,6 +78,10 @@ def _one(condition: Condition, seed: int, code: str, options: Options, console: 
     name, grid = run_name(condition, seed), (options.rows, options.columns, options.yaws)
     if condition.imitates:
         row = imitate(condition, options.preset, seed, grid, options.folder, code)
+    elif condition.by_lerobot:
+        from bench.lerobot_condition import taught_by_lerobot  # LeRobot takes seconds to import
+
+        row = taught_by_lerobot(condition, options.lerobot, seed, grid, options.folder, code, console)
     else:
         with console.status(f"{name}: {condition.group} {condition.title}"):
             run = teach(condition, options.preset, seed, grid, options.folder, code)

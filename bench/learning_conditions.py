@@ -17,6 +17,7 @@ class Condition:
     preset: another one than the table's; empty: the same
     looks: further worlds in which the last policy is examined, each with what differs from the one it learned in
     imitates: learned from the plain run's demonstrations alone, `bc` or `act`; options are then those of `baselines.py`
+    by_lerobot: LeRobot's learner teaches, for as long as the plain run was taught; it has no options
     """
 
     name: str
@@ -26,6 +27,7 @@ class Condition:
     preset: str = ""
     looks: tuple[tuple[str, tuple[str, ...]], ...] = ()
     imitates: Literal["", "bc", "act"] = ""
+    by_lerobot: bool = False
 
     @property
     def pays_itself(self) -> bool:
@@ -61,6 +63,7 @@ CONDITIONS = (
     ),
     Condition("bc", LEARNS, "imitation of the demonstrations alone (BC)", imitates="bc"),
     Condition("act", LEARNS, "ACT through LeRobot, a quarter of an hour", ("--act-steps", "600"), imitates="act"),
+    Condition("lerobot", LEARNS, "LeRobot's learner, the same wall clock", by_lerobot=True),
     Condition("paper", LEARNS, "HIL-SERL's published settings", _steps(6_000), preset="paper"),
     Condition("demos-10", DEMONSTRATIONS, "10", _demonstrations(10)),
     Condition("demos-5", DEMONSTRATIONS, "5", _demonstrations(5)),

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -86,14 +87,14 @@ def read_run(run: Path, condition: Condition, console: Console) -> Row:
         exams=(_exam(TRAINED, trained), *(_other_look(run, *look, console) for look in condition.looks)),
         env_steps=report.env_steps,
         robot_time_s=report.robot_time_s,
-        teaching_s=(max(e.last_wall_ns for e in episodes) - min(e.first_wall_ns for e in episodes)) / 1e9,
+        teaching_s=teaching_s(episodes),
         wall_s=report.wall_s,
         updates=report.updates,
         demonstrations=report.demo_episodes,
         intervention_share_last_50=report.intervention_rate_last_50,
         training_success_last_50=report.training_success_last_50,
         demo_cycle_s=report.demo_cycle_s,
-        curve=_curve(episodes),
+        curve=curve_of(episodes),
         judge=report.rewards,
         machine=report.machine,
         code=_code_file(run).read_text(),
@@ -165,7 +166,12 @@ def _exam(look: str, evaluation: Evaluation) -> Exam:
     return Exam(look=look, cells=cells, cycle_s=None if cycle is None else cycle.median_s)
 
 
-def _curve(episodes: list[EpisodeSummary]) -> tuple[tuple[int, float, float], ...]:
+def teaching_s(episodes: Sequence[EpisodeSummary]) -> float:
+    """From the first demonstration to the last step, by the wall clock [s]."""
+    return (max(each.last_wall_ns for each in episodes) - min(each.first_wall_ns for each in episodes)) / 1e9
+
+
+def curve_of(episodes: Sequence[EpisodeSummary]) -> tuple[tuple[int, float, float], ...]:
     """Success alone and the operator's share, thinned."""
     curve = training_curve(episodes)
     every = max(1, len(curve.env_steps) // CURVE_POINTS)

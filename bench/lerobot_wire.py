@@ -101,10 +101,10 @@ def _transitions(steps: Sequence[Step]) -> list[dict[str, Any]]:
     following = [step.observation for step in steps[1:]] + [_final(steps[-1])]
     return [
         {
-            "state": _observation(step.observation),
+            "state": observation(step.observation),
             "action": torch.from_numpy(step.action),
             "reward": step.reward,
-            "next_state": _observation(after),
+            "next_state": observation(after),
             "done": step.terminated,
             "truncated": step.truncated,
             "complementary_info": {"discrete_penalty": torch.tensor([0.0]), "is_intervention": True},
@@ -118,7 +118,7 @@ def _final(last: Step) -> Observation:
     return last.final
 
 
-def _observation(seen: Observation) -> dict[str, Tensor]:
+def observation(seen: Observation) -> dict[str, Tensor]:
     """float32 in 0..1, channels first, with a batch dimension: what `VanillaObservationProcessorStep` hands on."""
     images = {f"observation.images.{name}": _image(frame) for name, frame in seen.frames.items()}
     return images | {"observation.state": torch.from_numpy(seen.proprioception)[None]}
