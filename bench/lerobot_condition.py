@@ -18,10 +18,10 @@ from bench.learning_run import REPORT_FILE, TRAINED, RunFailed, curve_of, run_na
 from bench.lerobot_loop import PeerFailed, teach
 from bench.lerobot_sac import ENCODER, UPDATES_FILE, Orders, write_demonstrations, write_encoder
 from bench.lerobot_settings import PeerSettings
-from console.evaluate import judged_apart
-from console.presets import load_settings
-from console.report import RECENT_EPISODES
-from console.report_data import EpisodeSummary, RunReport
+from console.evaluation.main import judged_apart
+from console.presets.load import load_settings
+from console.report.data import EpisodeSummary, RunReport
+from console.report.page import RECENT_EPISODES
 from console.run_folder import SETTINGS_FILE, STORE_FILE
 from console.settings import Settings
 from learner.disk import write_atomically

@@ -41,10 +41,10 @@ from bench.lerobot_wire import observation
 from console.arm import opened_arm
 from console.judge import open_paying_classifier
 from console.operator import opened_operator
-from console.report_data import EpisodeSummary
+from console.report.data import EpisodeSummary
 from console.run_folder import TIMING_FILE
 from console.settings import Settings
-from console.teller import Teller
+from console.terminal.teller import Teller
 from policy.encoder import load_encoder
 from policy.errors import NudgeError
 from policy.experience import Observation, Source, Step

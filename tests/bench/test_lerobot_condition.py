@@ -13,9 +13,9 @@ from rich.console import Console
 
 from bench.learning_conditions import find
 from bench.lerobot_settings import PeerSettings
-from console.presets import dump_settings, load_preset
+from console.presets.load import dump_settings, load_preset
+from console.report.main import report_run
 from console.run_folder import SETTINGS_FILE, STORE_FILE
-from console.run_report import report_run
 from console.settings import Settings
 from learner.store import ExperienceStore
 from policy.experience import Source
