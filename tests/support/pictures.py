@@ -1,6 +1,6 @@
 """Takes the pictures of the documents anew, from a run that has learned for a while and was evaluated:
 
-    nudge demo --run lift-cube --loop.max-env-steps 1500 --learner.trainer.checkpoint-every-updates 1000
+    nudge demo --run lift-cube --loop.max-env-steps 1500 --learner.trainer.checkpoint-every-updates 1000 --evaluation.yaws 2
     nudge eval --run lift-cube --evaluation.checkpoint all
     python tests/support/pictures.py --run lift-cube [--only run labels ...]
 
@@ -146,7 +146,7 @@ def take_labels(studio: Studio) -> None:
     classifier = ("--classifier", str(studio.folder / CLASSIFIER_FOLDER))
     with studio.tool("label", "--page", "--store", str(store), "--author", "anna", *classifier) as page:
         page.tab.front()
-        eventually(lambda: bool(page.tab.evaluate("document.hasFocus() && window.did_handshake")), "the focus")
+        page.shows("frame 0 of")
         eventually(lambda: "has looked at" not in page.text() and "reads the episodes" not in page.text(), "all", 300)
         for key in ("PageDown", "h", "ArrowRight"):
             page.tab.tap(key)
