@@ -62,6 +62,7 @@ class Sac:
             own = [self.policy.grasp] + ([] if self.policy.grasp_trunk is None else [self.policy.grasp_trunk])
             self.grasp_target = _frozen_copy(nn.ModuleList(own))
         self.target_entropy = -len(contract.action) / 2 if settings.target_entropy is None else settings.target_entropy
+        self.acting = self.policy if settings.policy_tau == 1 else _frozen_copy(self.policy)
         self._collect_parameters()
         self._sums = torch.zeros(len(self.metric_names), device=device)
         self._readings = 0
@@ -81,7 +82,11 @@ class Sac:
             "critic": self.critic,
             "critic_target": self.critic_target,
         }
-        return found if self.grasp_target is None else {**found, "grasp_target": self.grasp_target}
+        if self.grasp_target is not None:
+            found["grasp_target"] = self.grasp_target
+        if self.acting is not self.policy:
+            found["acting"] = self.acting
+        return found
 
     def update(self, batch: Batch) -> None:
         """One gradient step of the critic(s), and of actor and temperature when it is their turn."""
@@ -139,6 +144,8 @@ class Sac:
             self._actor_step(kind, inputs, maps, features.detach(), words, (loss, q, grasp))
         self.critic_optimiser.step()
         torch._foreach_lerp_(self._target_parameters, self._critic_parameters, self.settings.tau)
+        if kind.acts and self.acting is not self.policy:
+            torch._foreach_lerp_(self._acting_parameters, self._policy_parameters, self.settings.policy_tau)
 
     def _critic_step_loss(
         self, inputs: Inputs, maps: Tensor, next_maps: Tensor, features: Tensor, words: Iterator[Tensor]
@@ -244,6 +251,8 @@ class Sac:
         self._critic_parameters: list[Tensor] = [p for module in (self.critic, *grasp) for p in module.parameters()]
         targets: list[nn.Module] = [self.critic_target, *([] if self.grasp_target is None else [self.grasp_target])]
         self._target_parameters: list[Tensor] = [p for module in targets for p in module.parameters()]
+        self._policy_parameters: list[Tensor] = list(policy.parameters())
+        self._acting_parameters: list[Tensor] = list(self.acting.parameters())
         acting: list[Tensor] = list(policy.actor.parameters())
         if policy.trunk is not self.critic.trunk:
             acting += list(policy.trunk.parameters())

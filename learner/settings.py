@@ -26,12 +26,19 @@ class SacSettings(Frozen):
     actor_lr: float = Field(default=7e-4, gt=0, description="Learning rate of the actor (Adam)")
     temperature_lr: float = Field(default=7e-4, gt=0, description="Learning rate of the logarithm of the temperature")
     tau: float = Field(default=0.01, gt=0, le=1, description="Step of the target networks towards the online ones")
+    policy_tau: float = Field(
+        default=0.005,
+        gt=0,
+        le=1,
+        description="Step of the policy that acts towards the one that is trained, at each update of it: its mean over "
+        "some 1 / policy_tau of them is steadier; 1 = what is trained acts",
+    )
     temperature_init: float = Field(default=0.01, gt=0, description="Temperature at the start")
     temperature_min: float = Field(
         default=0.0, ge=0, description="Temperature is held above this; 0 lets it fall without end"
     )
     target_entropy: float | None = Field(
-        default=-2.0, description="Entropy [nat] to hold; None = -action dimensions / 2"
+        default=-3.0, description="Entropy [nat] to hold; None = -action dimensions / 2"
     )
     backup_entropy: bool = Field(default=False, description="Subtract temperature * log pi from the critic's target")
     critics: int = Field(default=2, ge=1, description="Members of the critic ensemble")

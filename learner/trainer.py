@@ -273,7 +273,7 @@ class Trainer:
 
     def _publish(self, run: _Run) -> None:
         self._guard(run)
-        self._policy_version = self._publisher.publish(pack_snapshot(run.sac.policy, run.reduction, run.sac.updates))
+        self._policy_version = self._publisher.publish(pack_snapshot(run.sac.acting, run.reduction, run.sac.updates))
         self._published = run.sac.updates
 
     def _log(self, run: _Run) -> None:
@@ -313,7 +313,7 @@ class Trainer:
         self._guard(run)
         self._when_there_is_room(run.stop, run.replay.save)
         self._when_there_is_room(run.stop, self._reserve_versions, self._policy_version)
-        snapshot = pack_snapshot(run.sac.policy, run.reduction, run.sac.updates)
+        snapshot = pack_snapshot(run.sac.acting, run.reduction, run.sac.updates)
         return self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept, snapshot)
 
     def _save(self, run: _Run, root: Path, keep: int, snapshot: bytes | None) -> Path:

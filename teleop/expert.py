@@ -27,9 +27,13 @@ class Stage(Enum):
 
 
 class Expert:
-    """Reaches above the cube, descends, closes, lifts; starts over when the cube slips away."""
+    """Reaches above the cube, descends, closes, lifts; starts over when the cube slips away.
 
-    def __init__(self, contract: Contract) -> None:
+    lifted_m: how high the tool goes with it [m]
+    """
+
+    def __init__(self, contract: Contract, lifted_m: float = LIFTED_M) -> None:
+        self._lifted_m = lifted_m
         names = [dimension.name for dimension in contract.proprioception]
         self._tool = [names.index(f"tool.{axis}") for axis in "xyz"]
         self._jaw = names.index("joint.gripper")
@@ -52,7 +56,7 @@ class Expert:
         apart_m = float(np.linalg.norm(offset_m[:2]))
         self._advance(apart_m, float(tool_m[2]), held)
         if self._stage is Stage.LIFT:
-            return self._towards(np.array([0, 0, LIFTED_M - tool_m[2]]), close=True, view=view)
+            return self._towards(np.array([0, 0, self._lifted_m - tool_m[2]]), close=True, view=view)
         if self._stage is Stage.CLOSE:
             self._closing_steps += 1
             return self._towards(np.zeros(3), close=True, view=view)

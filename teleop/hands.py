@@ -62,11 +62,14 @@ class Hand:
         return np.clip(action, -1, 1).astype(np.float32)
 
 
+PRACTISED_LIFTS_M = (0.075, 0.16)  # a policy goes on rising until it is paid
+
+
 class Practised:
-    """Does it right, with a hand that is not exact."""
+    """Does it right, with a hand that is not exact, and lifts now lower, now higher: all of that is success."""
 
     def __init__(self, contract: Contract, rng: np.random.Generator) -> None:
-        self._expert, self._rng = Expert(contract), rng
+        self._expert, self._rng = Expert(contract, rng.uniform(*PRACTISED_LIFTS_M)), rng
 
     def action(self, view: OperatorView) -> NDArray[np.float32]:
         """The next action (4,), -1..1."""

@@ -31,7 +31,7 @@ from reward_classifier.build import keeps_its_share, train_classifier
 from reward_classifier.frames import FrameTable, read_frames
 from reward_classifier.key_labels import label_from_keys
 from reward_classifier.labels import LabelBook
-from reward_classifier.settings import ClassifierSettings, FitSettings, KeyLabelSettings, ViewSettings
+from reward_classifier.settings import ClassifierSettings, FitSettings, KeyLabelSettings, RuleSettings, ViewSettings
 
 # How hands fail on purpose. Not `slip`: whether that fails nobody knows before.
 FAILURES = ("hover", "push", "close_on_air", "grasp_beside", "lift_too_low", "lift_and_drop", "hold_on_the_table")
@@ -86,8 +86,13 @@ def _train(
     """A classifier of these frames. cache: folder of what is encoded for it"""
     # Few views of few frames, and no learning curve: the light of the simulated desk never changes, and somebody waits.
     views = ViewSettings(views=3, negatives=600)
+    # The cube is to be held for so long: who is paid for less never learns what comes after.
+    hold = settings.task.hold_steps
     chosen = ClassifierSettings(
-        seed=settings.seed, views=views, fit=FitSettings(curve_shares=(), most_updates=settings.demo.most_updates)
+        seed=settings.seed,
+        views=views,
+        fit=FitSettings(curve_shares=(), most_updates=settings.demo.most_updates),
+        rule=RuleSettings(windows=((hold - 1, hold), (hold, hold), (hold, hold + 1))),
     )
     encoding, training = _watch("encoding them", console), _watch("training the classifier", console)
     return train_classifier(experience, table, version, encoder, chosen, cache, encoding, training)

@@ -80,7 +80,11 @@ def small(png: bytes) -> bytes:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     for colours in (None, *COLOURS):
         file = io.BytesIO()
-        fewer = picture if colours is None else picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        fewer = (
+            picture
+            if colours is None
+            else picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        )
         fewer.save(file, "PNG", optimize=True)
         if file.tell() <= MOST_BYTES:
             return file.getvalue()

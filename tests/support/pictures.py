@@ -1,6 +1,6 @@
 """Takes the pictures of the documents anew, from a run that has learned for a while and was evaluated:
 
-    nudge demo --run lift-cube --loop.max-env-steps 1500 --learner.trainer.checkpoint-every-updates 1000 --evaluation.yaws 2
+    nudge demo --run lift-cube --loop.max-env-steps 1500 --learner.trainer.checkpoint-every-updates 1000
     nudge eval --run lift-cube --evaluation.checkpoint all
     python tests/support/pictures.py --run lift-cube [--only run labels ...]
 
