@@ -174,7 +174,7 @@ def _train(
 def _evaluate(sac: Sac, offline: Offline, settings: Settings) -> Evaluation:
     """The policy alone in the simulation, on the preset's grid."""
     with tempfile.TemporaryDirectory(prefix="nudge-bench-") as folder:
-        (Path(folder) / POLICY).write_bytes(pack_snapshot(sac.policy, offline.reduction, sac.updates))
+        (Path(folder) / POLICY).write_bytes(pack_snapshot(sac.acting, offline.reduction, sac.updates))
         project = load_preset(ProjectSettings, settings.preset)
         learner = project.learner.model_copy(update={"encoder": encoder_settings(settings)})
         return evaluate_checkpoint(Path(folder), project.model_copy(update={"learner": learner}), Console(quiet=True))

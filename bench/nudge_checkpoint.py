@@ -156,7 +156,7 @@ def _save(
     replay.save()
     version = sac.updates // trainer.publish_every_updates
     reserve_policy_versions(root, version, trainer.publish_every_updates, trainer.checkpoint_every_updates)
-    snapshot = pack_snapshot(sac.policy, reduction, sac.updates)
+    snapshot = pack_snapshot(sac.acting, reduction, sac.updates)
     return save_checkpoint(root, sac, reduction, version, rng, trainer.checkpoints_kept, snapshot)
 
 

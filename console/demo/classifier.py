@@ -92,7 +92,7 @@ def _train(
         seed=settings.seed,
         views=views,
         fit=FitSettings(curve_shares=(), most_updates=settings.demo.most_updates),
-        rule=RuleSettings(windows=((hold - 1, hold), (hold, hold), (hold, hold + 1))),
+        rule=RuleSettings(windows=((max(1, hold - 1), hold), (hold, hold), (hold, hold + 1))),
     )
     encoding, training = _watch("encoding them", console), _watch("training the classifier", console)
     return train_classifier(experience, table, version, encoder, chosen, cache, encoding, training)

@@ -184,6 +184,24 @@ class TestUpdate:
         expected = 0.75 * before + 0.25 * after["critic.ensemble.out.weight"]
         torch.testing.assert_close(after["critic_target.ensemble.out.weight"], expected)
 
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_who_acts_moves_by_policy_tau_towards_the_trained_policy_whenever_that_was_updated(
+        self, shared: bool
+    ) -> None:
+        sac = make_sac(policy_tau=0.25, actor_every=2, network={"shared_trunk": shared})
+        for update in range(4):
+            before = {name: tensor.clone() for name, tensor in sac.acting.state_dict().items()}
+            sac.update(make_batch(seed=update))
+            tau = 0.25 if update % 2 == 0 else 0.0
+            for name, trained in sac.policy.state_dict().items():
+                expected = (1 - tau) * before[name] + tau * trained
+                torch.testing.assert_close(sac.acting.state_dict()[name], expected, msg=name)
+
+    def test_with_a_policy_tau_of_one_the_trained_policy_acts(self) -> None:
+        sac = make_sac(policy_tau=1.0)
+        assert sac.acting is sac.policy
+        assert "acting" not in sac.modules()
+
     def test_a_shared_trunk_is_not_trained_by_the_actor(self) -> None:
         trained = {}
         for bc_weight in (0.0, 100.0):
@@ -278,5 +296,6 @@ class TestPresets:
         assert (sac.critic_lr, sac.actor_lr, sac.temperature_lr) == (3e-4, 3e-4, 3e-4)
         assert (sac.temperature_init, sac.backup_entropy, sac.actor_q, sac.actor_every) == (0.01, False, "mean", 2)
         assert (sac.critics, sac.target_entropy, sac.gripper_penalty) == (2, None, 0.02)
+        assert sac.policy_tau == 1.0
         assert (paper.network.head, paper.network.head_width, paper.network.gripper) == ("spatial", 256, "discrete")
         assert paper.features.reduced_channels is None

@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
 import waiting
 from actor.inference import Policy
 from learner.acceptance import Rejudged
 from learner.checkpoint import load_checkpoint
-from learner.checkpoint_folder import last_policy_version, list_checkpoints, updates_of
+from learner.checkpoint_folder import POLICY, last_policy_version, list_checkpoints, updates_of
 from learner.disk import DiskFull
 from learner.divergence import TrainingDiverged
 from learner.judged import read_judged
@@ -188,6 +189,21 @@ class TestPhases:
         settings = make_settings(trainer={"demo_episodes": 1, "utd": 1.0, "publish_every_updates": 1000})
         with running(Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)):
             eventually(lambda: publisher.latest() is not None)
+
+    def test_what_is_published_and_kept_is_the_running_mean(self, tmp_path: Path, encoder: Encoder) -> None:
+        store, publisher = MemoryStore(), PolicyPublisher()
+        for _ in range(2):
+            store.add_episode(5, Source.DEMO)
+        settings = make_settings(sac={"batch_size": 16, "policy_tau": 0.1})
+        with running(Trainer(settings, CONTRACT, store, publisher, encoder, tmp_path, 0)):
+            eventually(lambda: publisher.latest() is not None)
+        newest = list_checkpoints(tmp_path / "checkpoints")[-1]
+        state = load_file(newest / "state.safetensors")
+        kept = {name: tensor for name, tensor in load_file(newest / POLICY).items() if name.startswith("policy.")}
+        assert kept
+        for name, tensor in kept.items():
+            assert torch.equal(tensor, state[name.replace("policy.", "acting.", 1)].half()), name
+            assert not torch.equal(tensor, state[name].half()), name
 
 
 class TestResuming:
