@@ -76,6 +76,12 @@ CONDITIONS = (
         (*_steps(6_000), "--operator.explore-steps", "40", "60", "--operator.takeover-steps", "40", "60"),
     ),
     Condition(
+        "sooner",
+        HABITS,
+        "helps before the policy has tried",
+        (*_steps(6_000), "--operator.explore-steps", "12", "18", "--operator.patience-steps", "5"),
+    ),
+    Condition(
         "always",
         HABITS,
         "helps at once and all the time",

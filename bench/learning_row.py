@@ -75,8 +75,8 @@ def read_rows(path: Path) -> tuple[Row, ...]:
 
 
 def keep_rows(path: Path, rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Add them, each in the place of an older one of the same condition, preset and seed."""
-    kept = {(row.condition, row.preset, row.seed): row for row in (*read_rows(path), *rows)}
+    """Add them, each in the place of an older one of the same condition, preset, seed and options."""
+    kept = {(row.condition, row.preset, row.seed, row.options): row for row in (*read_rows(path), *rows)}
     ordered = tuple(kept[key] for key in sorted(kept))
     write_atomically(path, _ROWS.dump_json(ordered, indent=1) + b"\n")
     return ordered

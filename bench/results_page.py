@@ -25,7 +25,8 @@ Each run is `nudge demo` from an empty folder: a reward classifier is trained fi
 operator demonstrates and helps, and at the end the policy alone is examined on the grid, without chance, judged by the
 simulator's truth. **Success** is that of all seeds' trials together, with Wilson's 95 % interval, which takes trials as
 independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds. Other
-conditions differ from the first one, or from the same with 6,000 steps, in nothing but what is named.
+conditions differ from the first one, or from the same with 6,000 steps, in nothing but what is named. Options behind a
+title are those of an older preset, with which that line was measured; it is to be compared with lines that share them.
 
     python bench/learning.py --conditions NAME ... --seeds 0 1 2 --keep     # --list: the names
 
@@ -41,9 +42,14 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class Line:
-    """All seeds of a condition in one look. exams: one for each row"""
+    """All seeds of a condition in one look.
+
+    besides: options in which these runs differ from the condition as it is now
+    exams: one for each row
+    """
 
     condition: Condition
+    besides: tuple[str, ...]
     look: str
     rows: Sequence[Row]
     exams: Sequence[Exam]
@@ -51,7 +57,12 @@ class Line:
     @property
     def title(self) -> str:
         """As it stands in table and figure."""
-        return self.condition.title if self.look == self.exams_of_training else f"… in {self.look}"
+        if self.look != self.exams_of_training:
+            return f"… in {self.look}"
+        if not self.besides:
+            return self.condition.title
+        words = [word.rsplit(".", 1)[-1] if word.startswith("--") else word for word in self.besides]
+        return f"{self.condition.title}; {' '.join(words)}"
 
     @property
     def exams_of_training(self) -> str:
@@ -78,10 +89,17 @@ def lines(rows: Sequence[Row]) -> list[Line]:
     """In the order of the conditions, those without a run left out."""
     found = []
     for condition in CONDITIONS:
-        of = [row for row in rows if row.condition == condition.name and row.preset == (condition.preset or PRESET)]
-        for place, look in enumerate([exam.look for exam in of[0].exams] if of else []):
-            found.append(Line(condition, look, of, [row.exams[place] for row in of]))
+        runs = [row for row in rows if row.condition == condition.name and row.preset == (condition.preset or PRESET)]
+        for besides in sorted({_besides(row, condition) for row in runs}):  # nothing comes first
+            of = [row for row in runs if _besides(row, condition) == besides]
+            for place, look in enumerate(exam.look for exam in of[0].exams):
+                found.append(Line(condition, besides, look, of, [row.exams[place] for row in of]))
     return found
+
+
+def _besides(row: Row, condition: Condition) -> tuple[str, ...]:
+    count = len(condition.options)
+    return row.options[count:] if row.options[:count] == condition.options else row.options
 
 
 def page(rows: Sequence[Row]) -> str:

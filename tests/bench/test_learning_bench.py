@@ -8,18 +8,23 @@ import pytest
 
 from bench import results_page
 from bench.baselines import parse
-from bench.learning_conditions import CONDITIONS, Condition, find
+from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
 from console.presets.load import load_settings
 from console.settings import Settings
 
 
-def a_row(condition: str = "6000", seed: int = 0, cells: dict[str, tuple[int, int]] | None = None) -> Row:
+def a_row(
+    condition: str = "6000",
+    seed: int = 0,
+    cells: dict[str, tuple[int, int]] | None = None,
+    options: tuple[str, ...] | None = None,
+) -> Row:
     return Row(
         condition=condition,
         preset="demo",
         seed=seed,
-        options=(),
+        options=find(condition).options if options is None else options,
         exams=(Exam(look="as in training", cells=cells or {"0,0": (7, 8), "0,1": (8, 8)}, cycle_s=1.5),),
         env_steps=6000,
         robot_time_s=600.0,
@@ -75,6 +80,16 @@ def test_seeds_count_together_and_the_worst_cell_is_told() -> None:
     assert (
         "| **84.4 %** of 32, 68.2 to 93.1 % | 93.8 %, 75 % | 50 % | 2 %, 2 % | 1.5 s, 1.8 s | 6,000 | 8 min |" in page
     )
+
+
+def test_runs_under_older_presets_stand_in_a_line_of_their_own_with_what_differs(tmp_path: Path) -> None:
+    options = find(PLAIN).options
+    older = a_row(PLAIN, options=(*options, "--learner.sac.target-entropy", "-2"))
+    rows = keep_rows(tmp_path / "results.json", [older, a_row(PLAIN)])
+    assert [line.title for line in results_page.lines(rows)] == [
+        "as it comes, 9,000 steps",
+        "as it comes, 9,000 steps; target-entropy -2",
+    ]
 
 
 def test_the_page_and_its_figure_are_what_the_data_say() -> None:
