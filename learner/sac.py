@@ -41,6 +41,9 @@ class Sac:
 
     Actor and temperature are updated with every `actor_every`-th update, from the same batch and the same critic.
     All randomness comes from `generator`. Nothing waits for the device but `read_metrics`.
+
+    policy: what is trained. acting: what actors get: its running mean over updates, which is steadier (Polyak and
+        Juditsky, SIAM J. Control Optim. 30, 1992); the same object where `policy_tau` is 1
     """
 
     def __init__(
