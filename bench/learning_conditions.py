@@ -40,7 +40,11 @@ def _steps(count: int) -> tuple[str, ...]:
 
 
 def _demonstrations(count: int) -> tuple[str, ...]:
-    return (*_steps(9_000), "--loop.demo-episodes", str(count), "--learner.trainer.demo-episodes", str(count))
+    return (*_steps(6_000), "--loop.demo-episodes", str(count), "--learner.trainer.demo-episodes", str(count))
+
+
+def _part(name: str, title: str, option: str, value: str, section: str = "sac") -> Condition:
+    return Condition(name, PARTS, title, (*_steps(4_000), f"--learner.{section}.{option}", value))
 
 
 LEARNS = "Does it learn?"
@@ -68,46 +72,50 @@ CONDITIONS = (
     Condition("demos-10", DEMONSTRATIONS, "10", _demonstrations(10)),
     Condition("demos-5", DEMONSTRATIONS, "5", _demonstrations(5)),
     Condition("demos-1", DEMONSTRATIONS, "1", _demonstrations(1)),
-    Condition("never", HABITS, "never helps (RLPD)", (*_steps(6_000), "--operator.interventions", "False")),
+    Condition("4000", HABITS, "as it comes: late, briefly, often", _steps(4_000)),
+    Condition("never", HABITS, "never helps (RLPD)", (*_steps(4_000), "--operator.interventions", "False")),
     Condition(
         "finishes",
         HABITS,
-        "helps late and finishes the task",
-        (*_steps(6_000), "--operator.explore-steps", "40", "60", "--operator.takeover-steps", "40", "60"),
+        "helps later and finishes the task",
+        (*_steps(4_000), "--operator.explore-steps", "40", "60", "--operator.takeover-steps", "40", "60"),
     ),
     Condition(
         "sooner",
         HABITS,
         "helps before the policy has tried",
-        (*_steps(6_000), "--operator.explore-steps", "12", "18", "--operator.patience-steps", "5"),
+        (*_steps(4_000), "--operator.explore-steps", "12", "18", "--operator.patience-steps", "5"),
     ),
     Condition(
         "always",
         HABITS,
         "helps at once and all the time",
-        (*_steps(6_000), "--operator.explore-steps", "0", "2", "--operator.patience-steps", "1"),
+        (*_steps(4_000), "--operator.explore-steps", "0", "2", "--operator.patience-steps", "1"),
     ),
-    Condition("entropy-2", PARTS, "more chance: entropy -2", (*_steps(6_000), "--learner.sac.target-entropy", "-2")),
-    Condition("entropy-6", PARTS, "less chance: entropy -6", (*_steps(6_000), "--learner.sac.target-entropy", "-6")),
-    Condition("raw-policy", PARTS, "who acts is no mean", (*_steps(6_000), "--learner.sac.policy-tau", "1")),
-    Condition("no-bc", PARTS, "no BC term", (*_steps(6_000), "--learner.sac.bc-weight", "0")),
-    Condition("one-step", PARTS, "1-step returns", (*_steps(6_000), "--learner.sac.n-step", "1")),
-    Condition("utd-1", PARTS, "1 update a step", (*_steps(6_000), "--learner.trainer.utd", "1")),
-    Condition("utd-2", PARTS, "2 updates a step", (*_steps(6_000), "--learner.trainer.utd", "2")),
-    Condition("utd-8", PARTS, "8 updates a step", (*_steps(6_000), "--learner.trainer.utd", "8")),
-    Condition("one-view", PARTS, "one stored view of each frame", (*_steps(6_000), "--learner.features.views", "1")),
-    Condition(
-        "random-encoder", PARTS, "an untrained encoder", (*_steps(6_000), "--learner.encoder.source", "random:0")
-    ),
-    Condition("spatial-head", PARTS, "spatial embeddings", (*_steps(6_000), "--learner.network.head", "spatial")),
-    Condition("grasp-critic", PARTS, "a discrete gripper", (*_steps(6_000), "--learner.network.gripper", "discrete")),
+    _part("no-bc", "no BC term", "bc-weight", "0"),
+    _part("bc-stays", "a BC term that never fades", "bc-half-life-updates", "1e9"),
+    _part("demo-share-25", "a quarter of a batch from demonstrations and help", "demo-fraction", "0.25"),
+    _part("demo-share-75", "three quarters", "demo-fraction", "0.75"),
+    _part("one-step", "1-step returns", "n-step", "1"),
+    _part("five-step", "5-step returns", "n-step", "5"),
+    _part("utd-1", "1 update a step", "utd", "1", section="trainer"),
+    _part("utd-2", "2 updates a step", "utd", "2", section="trainer"),
+    _part("utd-8", "8 updates a step", "utd", "8", section="trainer"),
+    _part("raw-policy", "no running mean: what is trained acts", "policy-tau", "1"),
+    _part("entropy-2", "more chance: entropy -2", "target-entropy", "-2"),
+    _part("entropy-6", "less chance: entropy -6", "target-entropy", "-6"),
+    _part("reward-1", "rewards of 1", "reward-scale", "1"),
+    _part("one-view", "one stored view of each frame", "views", "1", section="features"),
+    _part("maps-128", "128 channels of the maps instead of 64", "reduced-channels", "128", section="features"),
+    _part("random-encoder", "an untrained encoder", "source", "random:0", section="encoder"),
+    _part("spatial-head", "spatial embeddings", "head", "spatial", section="network"),
+    _part("grasp-critic", "a discrete gripper", "gripper", "discrete", section="network"),
     Condition(
         "redq",
         PARTS,
         "10 critics, 2 drawn for a target",
-        (*_steps(6_000), "--learner.sac.critics", "10", "--learner.sac.target-subset", "2"),
+        (*_steps(4_000), "--learner.sac.critics", "10", "--learner.sac.target-subset", "2"),
     ),
-    Condition("reward-1", PARTS, "rewards of 1", (*_steps(6_000), "--learner.sac.reward-scale", "1")),
 )
 
 
