@@ -104,6 +104,7 @@ CONDITIONS = (
     _part("raw-policy", "no running mean: what is trained acts", "policy-tau", "1"),
     _part("entropy-2", "more chance: entropy -2", "target-entropy", "-2"),
     _part("entropy-6", "less chance: entropy -6", "target-entropy", "-6"),
+    _part("discount-985", "a discount of 0.985 instead of 0.97", "discount", "0.985"),
     _part("reward-1", "rewards of 1", "reward-scale", "1"),
     _part("one-view", "one stored view of each frame", "views", "1", section="features"),
     _part("maps-128", "128 channels of the maps instead of 64", "reduced-channels", "128", section="features"),
