@@ -92,6 +92,12 @@ CONDITIONS = (
         "helps at once and all the time",
         (*_steps(4_000), "--operator.explore-steps", "0", "2", "--operator.patience-steps", "1"),
     ),
+    Condition(
+        "never-over",
+        HABITS,
+        "goes on where the cube is out of reach",
+        (*_steps(4_000), "--operator.gives-up", "False"),
+    ),
     _part("no-bc", "no BC term", "bc-weight", "0"),
     _part("bc-stays", "a BC term that never fades", "bc-half-life-updates", "1e9"),
     _part("demo-share-25", "a quarter of a batch from demonstrations and help", "demo-fraction", "0.25"),

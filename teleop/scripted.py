@@ -1,4 +1,4 @@
-"""The scripted operator: demonstrates, lets the policy try, and nudges it briefly when it is stuck."""
+"""The scripted operator: demonstrates, lets the policy try, nudges it when it is stuck, and says when all is over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from policy.contract import Contract
 from teleop.expert import Expert
 from teleop.settings import OperatorSettings
-from teleop.takeover import Control, Decision, OperatorView
+from teleop.takeover import Control, Decision, OperatorView, Verdict
+
+_FINGERS_M = 0.01  # the jaws reach so far beyond the tool's place
 
 
 class ScriptedOperator:
@@ -16,7 +18,8 @@ class ScriptedOperator:
 
     In a demonstration it drives throughout, with noise on its actions. In training it leaves the first
     `explore_steps` to the policy, then takes over for a few steps whenever nothing has come closer for a while: ever
-    less as the policy succeeds.
+    less as the policy succeeds. A cube that has been pushed to where the tool cannot get ends the episode as failed:
+    nothing that could be learned would come.
     """
 
     def __init__(self, contract: Contract, settings: OperatorSettings, seed: int) -> None:
@@ -25,6 +28,8 @@ class ScriptedOperator:
         self._generator = np.random.default_rng(seed)
         names = [dimension.name for dimension in contract.proprioception]
         self._tool = [names.index(f"tool.{axis}") for axis in "xyz"]
+        tool = [contract.proprioception[index] for index in self._tool[:2]]
+        self._low_m, self._high_m = np.array([(each.low, each.high) for each in tool]).T
         self._demonstrating = False
         self._step = 0
 
@@ -50,7 +55,8 @@ class ScriptedOperator:
     def poll(self, view: OperatorView) -> Decision:
         """Its action, or the policy's turn while the hands are off."""
         action = self._action(view)
-        return Decision(Control.POLICY if action is None else Control.HUMAN, action)
+        verdict = Verdict.FAILURE if self._settings.gives_up and self._is_lost(view) else None
+        return Decision(Control.POLICY if action is None else Control.HUMAN, action, verdict)
 
     def _action(self, view: OperatorView) -> NDArray[np.float32] | None:
         self._step += 1
@@ -74,6 +80,12 @@ class ScriptedOperator:
         if progress_m > self._best + 0.002:
             self._best, self._stuck_since = progress_m, self._step
         return self._step - self._stuck_since >= self._settings.patience_steps
+
+    def _is_lost(self, view: OperatorView) -> bool:
+        """True when the cube lies beyond where the contract has the tool."""
+        cube_m, held = view.sim_only[:2], view.sim_only[4] > 0.5
+        beyond = (cube_m < self._low_m - _FINGERS_M) | (cube_m > self._high_m + _FINGERS_M)
+        return bool(beyond.any()) and not held
 
     def _act(self, view: OperatorView, noise: float) -> NDArray[np.float32]:
         action = self._expert.action(view)

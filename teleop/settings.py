@@ -31,6 +31,10 @@ class OperatorSettings(Frozen):
         default=8, gt=0, description="Steps without progress after which the operator takes over [steps]."
     )
     interventions: bool = Field(default=True, description="Whether the operator takes over at all during training.")
+    gives_up: bool = Field(
+        default=True,
+        description="Whether the operator ends an episode as failed once the cube lies where the tool cannot get.",
+    )
 
 
 class TeleopSettings(Frozen):

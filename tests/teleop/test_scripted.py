@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from robot.env import make_env
@@ -13,18 +14,21 @@ from robot.sim import sim_contract
 from robot.task import CubePose, Start
 from teleop.scripted import ScriptedOperator
 from teleop.settings import OperatorSettings
-from teleop.takeover import OperatorView
+from teleop.takeover import OperatorView, Verdict
 
 CONTRACT = sim_contract()
 TOOL = [dimension.name for dimension in CONTRACT.proprioception].index("tool.x")
 
 
 def view(
-    tool_m: tuple[float, float, float] = (0.25, 0, 0.1), held: bool = False, cube_z_m: float = 0.0135
+    tool_m: tuple[float, float, float] = (0.25, 0, 0.1),
+    held: bool = False,
+    cube_z_m: float = 0.0135,
+    cube_m: tuple[float, float] = (0.25, 0.05),
 ) -> OperatorView:
     proprioception = np.zeros(len(CONTRACT.proprioception), np.float32)
     proprioception[TOOL : TOOL + 3] = tool_m
-    return OperatorView(proprioception, np.array([0.25, 0.05, cube_z_m, 0.0, float(held)], np.float32))
+    return OperatorView(proprioception, np.array([*cube_m, cube_z_m, 0.0, float(held)], np.float32))
 
 
 def operator(**settings: object) -> ScriptedOperator:
@@ -96,3 +100,20 @@ def test_the_same_seed_gives_the_same_hand() -> None:
 
     for first, second in zip(hand(), hand(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("demonstrating", [True, False])
+@pytest.mark.parametrize("cube_m", [(0.25, 0.16), (0.25, -0.16), (0.12, 0.0), (0.38, 0.0)])
+def test_a_cube_where_the_tool_cannot_get_ends_the_episode_as_failed(
+    cube_m: tuple[float, float], demonstrating: bool
+) -> None:
+    teacher = operator()
+    teacher.begin_episode(demonstrating=demonstrating)
+    assert teacher.poll(view(cube_m=(0.25, 0.14))).verdict is None  # the jaws still reach it
+    assert teacher.poll(view(cube_m=cube_m, held=True)).verdict is None  # it is on its way back
+    lost = teacher.poll(view(cube_m=cube_m))
+    assert lost.verdict is Verdict.FAILURE
+    assert (lost.action is not None) is demonstrating
+    patient = operator(gives_up=False)
+    patient.begin_episode(demonstrating=demonstrating)
+    assert patient.poll(view(cube_m=cube_m)).verdict is None
