@@ -20,7 +20,12 @@ class SacSettings(Frozen):
 
     batch_size: int = Field(default=128, ge=2, description="Transitions per update")
     demo_fraction: float = Field(default=0.5, ge=0, le=1, description="Part of a batch from demos and interventions")
-    discount: float = Field(default=0.97, gt=0, lt=1, description="gamma, per environment step")
+    discount: float = Field(
+        default=0.985,
+        gt=0,
+        lt=1,
+        description="gamma, per environment step: with 0.97 it pays to save a step for 3 % more failures",
+    )
     n_step: int = Field(default=3, ge=1, description="Rewards summed before bootstrapping")
     critic_lr: float = Field(default=7e-4, gt=0, description="Learning rate of critics and grasp critic (Adam)")
     actor_lr: float = Field(default=7e-4, gt=0, description="Learning rate of the actor (Adam)")
