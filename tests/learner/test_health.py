@@ -16,7 +16,7 @@ from policy.fakes import fake_contract
 from policy.network import EncoderIdentity, PolicySpec
 from policy.settings import NetworkSettings
 
-FAST = LearnerSettings()  # reward scale 10, target entropy -2
+FAST = LearnerSettings.model_validate({"sac": {"reward_scale": 10.0, "target_entropy": -2.0, "discount": 0.97}})
 # A reading in the middle of a run that learned to grasp and lift.
 HEALTHY = {
     "q_mean": 5.9,
@@ -91,7 +91,7 @@ class TestBounds:
 
     def test_entropy_in_the_backup_widens_them(self) -> None:
         # 0.01 per nat * 2 nat in each of the steps to come: 0.02 * 0.97 / 0.03
-        sac = settings(backup_entropy=True).sac
+        sac = settings(backup_entropy=True, discount=0.97).sac
         assert q_bounds(sac, {"temperature": 0.01, "entropy": 2.0}) == pytest.approx((0.0, 10 + 0.02 * 0.97 / 0.03))
         assert q_bounds(sac, {"temperature": 0.01, "entropy": -2.0}) == pytest.approx((-0.02 * 0.97 / 0.03, 10.0))
 
