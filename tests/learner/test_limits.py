@@ -109,6 +109,12 @@ def silent(channel: grpc.Channel, method: str, stop: threading.Event) -> grpc.Ca
     return call
 
 
+def turned_away(call: grpc.Call) -> bool:
+    """Whether the transport alone has refused it, as where it comes while the one before has not quite left."""
+    refused_stream = "RST_STREAM with error code 7"  # RFC 9113, section 7
+    return call.code() is grpc.StatusCode.UNAVAILABLE and refused_stream in (call.details() or "")
+
+
 @pytest.mark.parametrize("method", ["Hello", "WatchPolicy", "Status", "Command"])
 def test_calls_without_their_request_hold_up_nobody_and_end(tmp_path: Path, method: str) -> None:
     stop = threading.Event()
@@ -118,7 +124,7 @@ def test_calls_without_their_request_hold_up_nobody_and_end(tmp_path: Path, meth
         calls = [silent(learner.channel, method, stop) for _ in range(40)]  # many more than there are threads
         with channel_to(learner.port) as other:
             eventually(lambda: answers(lambda: pb_grpc.LearnerStub(other).Hello(hello(A), timeout=SOON_S)))
-        codes = [call.code() for call in calls]  # waits for the end of each
+        codes = [call.code() for call in calls if not turned_away(call)]  # waits for the end of each
         ends = {grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert set(codes) <= ends, {(call.code(), call.details()) for call in calls}
         assert grpc.StatusCode.CANCELLED in codes
