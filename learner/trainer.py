@@ -16,8 +16,15 @@ import numpy as np
 import torch
 
 from learner.checkpoint import load_checkpoint, save_checkpoint
-from learner.checkpoint_folder import CHECKPOINTS, last_policy_version, list_checkpoints, reserve_policy_versions, tidy
-from learner.disk import PatientWriter
+from learner.checkpoint_folder import (
+    CHECKPOINTS,
+    POLICY,
+    last_policy_version,
+    list_checkpoints,
+    reserve_policy_versions,
+    tidy,
+)
+from learner.disk import PatientWriter, write_atomically
 from learner.divergence import DIVERGED, raise_diverged
 from learner.health import HealthWatch
 from learner.ingest import Ingest, encode_some_demos, fit_on_maps
@@ -314,7 +321,10 @@ class Trainer:
         self._when_there_is_room(run.stop, run.replay.save)
         self._when_there_is_room(run.stop, self._reserve_versions, self._policy_version)
         snapshot = pack_snapshot(run.sac.acting, run.reduction, run.sac.updates)
-        return self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept, snapshot)
+        kept = self._save(run, self._checkpoints, self.settings.trainer.checkpoints_kept, snapshot)
+        # Whoever evaluates the run while it trains finds what it can do by now, not what an earlier learner left.
+        self._when_there_is_room(run.stop, write_atomically, self.run_folder / POLICY, snapshot)
+        return kept
 
     def _save(self, run: _Run, root: Path, keep: int, snapshot: bytes | None) -> Path:
         return self._when_there_is_room(

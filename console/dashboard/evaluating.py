@@ -39,16 +39,17 @@ class Evaluating:
     """One evaluation at a time, which ends with this process however that ends. Safe to use from any thread.
 
     settings: of the run, as they are now
+    renew: has a learner that trains write down the policy that it has by now; raises `NudgeError` where it does not
     """
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Callable[[], Settings], renew: Callable[[], object]) -> None:
+        self._settings, self._renew = settings, renew
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._stopped = False
 
     def start(self) -> str:
-        """Begin. Raise `ConsoleError` where that cannot be, and while one is under way."""
+        """Begin. Raise `NudgeError` where that cannot be, and while one is under way."""
         settings = self._settings()
         folder = settings.folder
         with self._lock:
@@ -56,9 +57,10 @@ class Evaluating:
                 raise ConsoleError("evaluate: one is under way; wait for it, or stop it")
             if not _is_here(settings):
                 raise ConsoleError("evaluate: this arm is not simulated here; type at its machine what the page says")
+            self._renew()
             if not (folder / POLICY_FILE).is_file():
                 raise ConsoleError(
-                    f"evaluate: there is no {folder / POLICY_FILE} yet; the learner writes it as it trains"
+                    f"evaluate: there is no {folder / POLICY_FILE} yet; the learner writes it with each checkpoint"
                 )
             chosen, log = folder / EVALUATION_SETTINGS_FILE, folder / EVALUATION_LOG_FILE
             write_atomically(chosen, settings_text(settings).encode())

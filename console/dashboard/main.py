@@ -48,9 +48,10 @@ def main(argv: list[str]) -> int:
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     chosen, watch = settings.dashboard, RunWatch(settings)
-    evaluating = Evaluating(lambda: watch.settings)
+    commands = RunCommands(settings)
+    evaluating = Evaluating(lambda: watch.settings, lambda: watch.trains and commands.send("checkpoint"))
     hub = Hub(watch, Parts(_coach, evaluating), chosen.refresh_s)
-    server = DashboardServer(hub, watch, load_access(chosen), RunCommands(settings), evaluating)
+    server = DashboardServer(hub, watch, load_access(chosen), commands, evaluating)
     secure = not is_loopback(chosen.host) and settings.service.tls.certificate is not None
     listener = listen(chosen.host, chosen.port, "--dashboard.port")
     config = uvicorn.Config(

@@ -129,6 +129,11 @@ class RunWatch:
             store_problem=problem,
         )
 
+    @property
+    def trains(self) -> bool:
+        """Whether a learner answered when it was asked last. From any thread."""
+        return isinstance(self._answer, pb.StatusReply)
+
     def frame(self, cursor: int, camera: str, *, final: bool = False) -> bytes | None:
         """A frame as PNG, as it came."""
         watch = self._watch

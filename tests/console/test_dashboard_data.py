@@ -321,7 +321,7 @@ class TestWhatOthersGive:
     def test_commands_are_buttons_and_what_came_of_them_is_told(self, tmp_path: Path) -> None:
         watch, told = RunWatch(finished_run(tmp_path)), Told()
         server = DashboardServer(
-            Hub(watch, Parts(), 0.1), watch, Access(None), told, Evaluating(lambda: watch.settings)
+            Hub(watch, Parts(), 0.1), watch, Access(None), told, Evaluating(lambda: watch.settings, lambda: None)
         )
 
         async def visit() -> None:

@@ -48,7 +48,7 @@ def run(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def evaluating(run: Settings) -> Iterator[Evaluating]:
-    made = Evaluating(lambda: run)
+    made = Evaluating(lambda: run, lambda: None)
     yield made
     made.close()
 
@@ -77,6 +77,22 @@ def test_it_is_stopped_at_once_and_started_anew_and_its_result_is_that_of_the_ru
     assert "Evaluation by position" in Parts(None, evaluating).render(RunWatch(run).look())["maps"]
 
 
+def test_what_a_learner_has_learned_by_now_is_asked_for_first(run: Settings) -> None:
+    newest, path = (run.folder / POLICY_FILE).read_bytes(), run.folder / POLICY_FILE
+    path.unlink()
+    made = Evaluating(lambda: run, lambda: path.write_bytes(newest))
+    made.start()
+    assert path.is_file()
+    made.close()
+
+    def refuses() -> None:
+        raise ConsoleError("checkpoint: the learner waits for demonstrations")
+
+    path.unlink()
+    with pytest.raises(ConsoleError, match="waits for demonstrations"):
+        Evaluating(lambda: run, refuses).start()
+
+
 def test_without_a_policy_or_while_it_cannot_be_read_that_is_said(run: Settings, evaluating: Evaluating) -> None:
     policy = run.folder / POLICY_FILE
     policy.write_bytes(b"no policy")
@@ -96,7 +112,7 @@ def test_of_an_arm_that_stands_elsewhere_or_of_a_person_who_judges_the_commands_
     tmp_path: Path, changed: dict[str, object]
 ) -> None:
     real = settings(tmp_path, **changed)
-    evaluating = Evaluating(lambda: real)
+    evaluating = Evaluating(lambda: real, lambda: None)
     with pytest.raises(ConsoleError, match="not simulated here"):
         evaluating.start()
     real.folder.mkdir()

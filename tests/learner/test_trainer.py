@@ -199,6 +199,7 @@ class TestPhases:
             eventually(lambda: publisher.latest() is not None)
         newest = list_checkpoints(tmp_path / "checkpoints")[-1]
         state = load_file(newest / "state.safetensors")
+        assert (tmp_path / POLICY).read_bytes() == (newest / POLICY).read_bytes()  # of the run, too
         kept = {name: tensor for name, tensor in load_file(newest / POLICY).items() if name.startswith("policy.")}
         assert kept
         for name, tensor in kept.items():
