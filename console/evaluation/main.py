@@ -34,7 +34,7 @@ from console.run_folder import POLICY_FILE, VIDEO_FILE
 from console.settings import DEFAULT_PRESET, Settings
 from console.stopping import interrupted_as_by_hand
 from console.video import write_video
-from learner.checkpoint_folder import CHECKPOINTS, POLICY, list_checkpoints
+from learner.checkpoint_folder import CHECKPOINTS, POLICY, list_checkpoints, updates_of
 from learner.disk import write_atomically
 from learner.evaluations import EVALUATION_FILE, read_evaluation
 from policy.contract import Frozen
@@ -93,14 +93,15 @@ def evaluate(settings: Settings, console: Console, *, lines: bool = False) -> Ev
     """
     path = settings.folder / (settings.evaluation.checkpoint or POLICY_FILE)
     pictures: list[NDArray[np.uint8]] = []
+    snapshot = path.read_bytes() if path.is_file() else b""  # a learner that trains may replace it meanwhile
     evaluation = _run_trials(path, settings, console, pictures, lines=lines)
     if pictures:
         write_video(settings.folder / VIDEO_FILE, pictures, settings.contract.control_hz)
     evaluation.save(settings.folder)
     (path.parent / UNFINISHED_FILE).unlink(missing_ok=True)
-    snapshot = path.read_bytes()
     for folder in list_checkpoints(settings.folder / CHECKPOINTS):
-        if (folder / POLICY).is_file() and (folder / POLICY).read_bytes() == snapshot:
+        kept = folder / POLICY
+        if updates_of(folder) == evaluation.policy_version and kept.is_file() and kept.read_bytes() == snapshot:
             evaluation.save(folder)
     return evaluation
 

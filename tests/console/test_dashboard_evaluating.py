@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from console.dashboard.evaluating import Evaluating
 from console.dashboard.parts import Parts
 from console.dashboard.run_state import RunWatch
 from console.errors import ConsoleError
+from console.evaluation.main import evaluate
 from console.presets.load import load_preset
 from console.report.data import Evaluation
 from console.run_folder import POLICY_FILE
 from console.settings import Settings
 from console.stopping import FOLLOW_PARENT
+from learner.checkpoint_folder import CHECKPOINTS, META, POLICY, checkpoint_name, list_checkpoints
 from policy.encoder import load_encoder
 from policy.network import PolicyNetwork, make_spec
-from policy.snapshot import pack_snapshot
+from policy.snapshot import pack_snapshot, read_spec
 from waiting import eventually
 
 START_S = 120.0  # a process that loads torch and draws its first picture, on a busy machine
@@ -75,6 +80,31 @@ def test_it_is_stopped_at_once_and_started_anew_and_its_result_is_that_of_the_ru
     assert (len(found.trials), found.policy_version) == (2, 40)
     assert "/2 = " in view.told
     assert "Evaluation by position" in Parts(None, evaluating).render(RunWatch(run).look())["maps"]
+
+
+def test_an_evaluation_belongs_to_the_checkpoint_whose_policy_it_tried_though_a_newer_one_comes_meanwhile(
+    run: Settings,
+) -> None:
+    path, spec = run.folder / POLICY_FILE, read_spec((run.folder / POLICY_FILE).read_bytes())
+    newer = pack_snapshot(PolicyNetwork(spec, run.contract), None, 50)
+    for updates, data in ((40, path.read_bytes()), (50, newer)):
+        folder = run.folder / CHECKPOINTS / checkpoint_name(updates)
+        folder.mkdir(parents=True)
+        (folder / META).write_text("{}")
+        (folder / POLICY).write_bytes(data)
+
+    class Onlooker(Console):
+        """A learner makes its next checkpoint while it is told of a trial."""
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            path.write_bytes(newer)
+            super().print(*objects, **options)
+
+    found = evaluate(run, Onlooker(file=io.StringIO()), lines=True)
+    assert path.read_bytes() == newer
+    assert found.policy_version == 40
+    evaluated = {each.name: Evaluation.load(each) for each in list_checkpoints(run.folder / CHECKPOINTS)}
+    assert evaluated == {checkpoint_name(40): found, checkpoint_name(50): None}
 
 
 def test_what_a_learner_has_learned_by_now_is_asked_for_first(run: Settings) -> None:
