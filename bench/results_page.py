@@ -26,8 +26,9 @@ operator demonstrates and helps, and at the end the policy alone is examined on 
 simulator's truth. **Success** is that of all seeds' trials together, with Wilson's 95 % interval, which takes trials as
 independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds. Other
 conditions differ from the first one, or from the same with 6,000 or 4,000 steps, in nothing but what is named. Options
-behind a title are those of an older preset, with which that line was measured: it is to be compared with lines that
-share them.
+behind a title are those of an older preset, with which that line was measured, and with a classifier that had learned
+lifts of one height: it is to be compared with lines that share them. **Wall clock** is from the empty folder to the
+report; where it is long, other runs or tests shared the machine.
 
     python bench/learning.py --conditions NAME ... --seeds 0 1 2 --keep     # --list: the names
 
@@ -99,8 +100,17 @@ def lines(rows: Sequence[Row]) -> list[Line]:
 
 
 def _besides(row: Row, condition: Condition) -> tuple[str, ...]:
-    count = len(condition.options)
-    return row.options[count:] if row.options[:count] == condition.options else row.options
+    """The words of its options that are not those of the condition, whatever their order."""
+    own, named = _by_name(row.options), _by_name(condition.options)
+    return tuple(word for name, words in own.items() if named.get(name) != words for word in (name, *words))
+
+
+def _by_name(options: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    places = [place for place, word in enumerate(options) if word.startswith("--")]
+    return {
+        options[begin]: tuple(options[begin + 1 : end])
+        for begin, end in zip(places, [*places[1:], len(options)], strict=True)
+    }
 
 
 def page(rows: Sequence[Row]) -> str:
@@ -130,10 +140,10 @@ def _cells(line: Line) -> Iterator[str]:
         yield from ("", _cycle(line), "", "")
         return
     shares = [row.intervention_share_last_50 for row in line.rows if row.intervention_share_last_50 is not None]
-    yield ", ".join(percent(share) for share in shares)
+    yield ", ".join(f"{100 * share:.1f} %" for share in shares)
     yield _cycle(line)
     yield f"{median(row.env_steps for row in line.rows):,.0f}"
-    yield duration(median(row.wall_s for row in line.rows))
+    yield ", ".join(duration(row.wall_s) for row in line.rows)
 
 
 def _cycle(line: Line) -> str:

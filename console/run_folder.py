@@ -1,5 +1,7 @@
 """What lies where in a run folder."""
 
+from learner.checkpoint_folder import POLICY
+
 SETTINGS_FILE = "settings.yaml"  # resolved, written first
 LEARNER_SETTINGS_FILE = "learner.yaml"  # those with which the learner was started last
 READY_FILE = "learner.json"  # the learner's address, while it listens
@@ -10,7 +12,7 @@ REFERENCE_FOLDER = "reference"  # how the demonstrations looked, against which t
 LOGS_FOLDER = "logs"  # what learner and actor have logged: JSON lines, rotated
 WATCHDOG_LOG_FILE = "watchdog.log"  # what the arm's watchdog has done
 TIMING_FILE = "timing.json"  # parts of the actor's tick
-POLICY_FILE = "policy.safetensors"  # the newest snapshot
+POLICY_FILE = POLICY  # the newest, that of the last checkpoint
 CLASSIFIER_FOLDER = "classifier"  # the reward classifier that pays, where no other is named
 CLASSIFIER_DATA_FOLDER = "classifier-episodes"  # what `nudge demo` recorded and labelled for it
 VIDEO_FILE = "policy.mp4"

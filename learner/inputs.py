@@ -1,4 +1,4 @@
-"""What changes from one update to the next, drawn before it: batch, random numbers, weight of imitation.
+"""What changes from one update to the next, drawn before it: batch, random numbers, weights that fade.
 
 The update itself is a function of these alone, so a device that has recorded it once can repeat it on others.
 """
@@ -38,6 +38,7 @@ class Inputs:
     members: int64 (subset,), members of the target's ensemble that count; None = all
     words: uniform int16 (passes, cameras, features, B), from which each pass of a trunk drops; None without dropout
     bc_weight: float32 ()
+    acting_step: float32 (), how far the policy that acts goes towards the one that is trained
     """
 
     batch: Batch
@@ -45,6 +46,7 @@ class Inputs:
     members: Tensor | None
     words: Tensor | None
     bc_weight: Tensor
+    acting_step: Tensor
 
     def copy(self) -> Inputs:
         """The same numbers in tensors of their own."""

@@ -132,7 +132,8 @@ class Sac:
             own = self.policy.trunk is not self.critic.trunk
             passes = 3 + (own and acts) + 3 * (self.policy.grasp_trunk is not None)
             words = random_words((passes, *dropped, len(batch.reward)), generator, device)
-        return Inputs(batch, noise, members, words, torch.full((), self._bc_weight(), device=device))
+        weights = (torch.full((), value, device=device) for value in (self._bc_weight(), self._acting_step()))
+        return Inputs(batch, noise, members, words, *weights)
 
     def _step(self, kind: Kind, inputs: Inputs) -> None:
         """The update as a device can repeat it: nothing here depends on a number that only the host knows."""
@@ -148,7 +149,7 @@ class Sac:
         self.critic_optimiser.step()
         torch._foreach_lerp_(self._target_parameters, self._critic_parameters, self.settings.tau)
         if kind.acts and self.acting is not self.policy:
-            torch._foreach_lerp_(self._acting_parameters, self._policy_parameters, self.settings.policy_tau)
+            self._follow(inputs.acting_step)
 
     def _critic_step_loss(
         self, inputs: Inputs, maps: Tensor, next_maps: Tensor, features: Tensor, words: Iterator[Tensor]
@@ -229,6 +230,12 @@ class Sac:
             self._record(critic, loss, log_prob, temperature, bc)
 
     @torch.no_grad()
+    def _follow(self, step: Tensor) -> None:
+        """Move the policy that acts towards the one that is trained."""
+        for acting, trained in zip(self.acting.parameters(), self.policy.parameters(), strict=True):
+            acting.lerp_(trained, step)
+
+    @torch.no_grad()
     def _record(
         self,
         critic: tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None],
@@ -248,14 +255,16 @@ class Sac:
     def _bc_weight(self) -> float:
         return self.settings.bc_weight * math.pow(0.5, self.updates / self.settings.bc_half_life_updates)
 
+    def _acting_step(self) -> float:
+        """At first all updates count alike, so that nobody acts on what the networks were before they had learned."""
+        return max(self.settings.policy_tau, 1 / (1 + self.updates // self.settings.actor_every))
+
     def _collect_parameters(self) -> None:
         settings, policy = self.settings, self.policy
         grasp: list[nn.Module] = [module for module in (policy.grasp, policy.grasp_trunk) if module is not None]
         self._critic_parameters: list[Tensor] = [p for module in (self.critic, *grasp) for p in module.parameters()]
         targets: list[nn.Module] = [self.critic_target, *([] if self.grasp_target is None else [self.grasp_target])]
         self._target_parameters: list[Tensor] = [p for module in targets for p in module.parameters()]
-        self._policy_parameters: list[Tensor] = list(policy.parameters())
-        self._acting_parameters: list[Tensor] = list(self.acting.parameters())
         acting: list[Tensor] = list(policy.actor.parameters())
         if policy.trunk is not self.critic.trunk:
             acting += list(policy.trunk.parameters())

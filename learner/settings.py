@@ -36,7 +36,7 @@ class SacSettings(Frozen):
         gt=0,
         le=1,
         description="Step of the policy that acts towards the one that is trained, at each update of it: its mean over "
-        "some 1 / policy_tau of them is steadier; 1 = what is trained acts",
+        "some 1 / policy_tau of them, over all of them at first, is steadier; 1 = what is trained acts",
     )
     temperature_init: float = Field(default=0.01, gt=0, description="Temperature at the start")
     temperature_min: float = Field(

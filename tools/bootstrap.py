@@ -26,7 +26,7 @@ PRIVATE_UV = ROOT / ".uv"
 PYTHON_VERSIONS = ("3.12", "3.13")
 OLDEST_UV = (0, 7)
 UV_REQUIREMENT = "uv>=0.9"
-# Large, and needed by few people; who wants it says: uv sync --extra NAME.
+# Large, and needed by few people; who wants it says: uv sync --inexact --extra NAME.
 LEFT_OUT = ("rerun",)
 PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 # What a user may have set for other projects; none of it may reach the lock.

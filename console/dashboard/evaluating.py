@@ -42,7 +42,7 @@ class Evaluating:
     renew: has a learner that trains write down the policy that it has by now; raises `NudgeError` where it does not
     """
 
-    def __init__(self, settings: Callable[[], Settings], renew: Callable[[], object]) -> None:
+    def __init__(self, settings: Callable[[], Settings], renew: Callable[[], None]) -> None:
         self._settings, self._renew = settings, renew
         self._lock = threading.Lock()
         self._child: Child | None = None

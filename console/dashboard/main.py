@@ -49,7 +49,12 @@ def main(argv: list[str]) -> int:
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     chosen, watch = settings.dashboard, RunWatch(settings)
     commands = RunCommands(settings)
-    evaluating = Evaluating(lambda: watch.settings, lambda: watch.trains and commands.send("checkpoint"))
+
+    def renew() -> None:
+        if watch.trains:
+            commands.send("checkpoint")
+
+    evaluating = Evaluating(lambda: watch.settings, renew)
     hub = Hub(watch, Parts(_coach, evaluating), chosen.refresh_s)
     server = DashboardServer(hub, watch, load_access(chosen), commands, evaluating)
     secure = not is_loopback(chosen.host) and settings.service.tls.certificate is not None

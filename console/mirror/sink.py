@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from console.extras import require_extra
 from console.mirror.settings import MirrorSettings, Service
 from policy.errors import NudgeError
 
@@ -55,13 +55,8 @@ class Sink(Protocol):
 
 
 def require_installed(service: Service) -> None:
-    """Raise `SinkError` with the name of the extra where the package of a service is missing."""
-    if find_spec(service) is None:
-        raise SinkError(
-            f"mirror.to: got {service}, but the package {service} is not installed; it comes with the extra "
-            f"`{service}`: uv sync --extra {service}, or pip install 'nudge-so101[{service}]'; or take it out of "
-            f"mirror.to"
-        )
+    """Raise `MissingExtra` where the package of a service is missing."""
+    require_extra(f"mirror.to {service}", service, service)
 
 
 def destination(service: Service, settings: MirrorSettings) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import ConsoleError
+from console.extras import require_extra
 from console.replay.figure import COLOURS, DONE, PROPOSED
 from console.replay.reel import SESSION_DIGITS, WHO, Replayed
 from policy.contract import Contract
@@ -21,12 +21,8 @@ STEP, TIME = "step", "time"  # timelines: places in the episode, and the same at
 
 
 def require_rerun() -> None:
-    """Raise `ConsoleError` where the package is missing."""
-    if find_spec("rerun") is None:
-        raise ConsoleError(
-            "replay: --rerun writes with the package rerun-sdk, which is not installed; it comes with the extra "
-            "`rerun`: uv sync --extra rerun, or pip install 'nudge-so101[rerun]'"
-        )
+    """Raise `MissingExtra` where the package is missing."""
+    require_extra("replay --rerun", "rerun", "rerun")
 
 
 def write_rerun(replayed: Replayed, path: Path, policy_name: str) -> None:

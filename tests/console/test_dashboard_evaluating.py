@@ -110,7 +110,11 @@ def test_an_evaluation_belongs_to_the_checkpoint_whose_policy_it_tried_though_a_
 def test_what_a_learner_has_learned_by_now_is_asked_for_first(run: Settings) -> None:
     newest, path = (run.folder / POLICY_FILE).read_bytes(), run.folder / POLICY_FILE
     path.unlink()
-    made = Evaluating(lambda: run, lambda: path.write_bytes(newest))
+
+    def renew() -> None:
+        path.write_bytes(newest)
+
+    made = Evaluating(lambda: run, renew)
     made.start()
     assert path.is_file()
     made.close()

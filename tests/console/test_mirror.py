@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from console.extras import MissingExtra
 from console.learner import serve
 from console.main import main
 from console.mirror.child import LAST_LOOK_S, mirrors_beside
 from console.mirror.follower import Mirror, follow, told_settings
 from console.mirror.settings import MirrorSettings, Service, TrackioSettings, WandbSettings
-from console.mirror.sink import SinkError
 from console.presets.load import dump_settings
 from console.run_folder import LEARNER_SETTINGS_FILE, METRICS_FILE
 from console.settings import Settings
@@ -203,10 +203,12 @@ class TestWhatIsMissing:
     def test_a_learner_without_the_package_says_which_extra_before_anything_is_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("console.mirror.sink.find_spec", lambda name: None)
+        monkeypatch.setattr("console.extras.find_spec", lambda name: None)
         settings = with_mirror(finished_run(tmp_path), "wandb")
         settings = settings.model_copy(update={"run": "new"})
-        with pytest.raises(SinkError, match=r"not installed; it comes with the extra `wandb`: uv sync --extra wandb"):
+        with pytest.raises(
+            MissingExtra, match=r"mirror\.to wandb needs the package wandb.*uv sync --inexact --extra wandb"
+        ):
             serve(settings, Console(file=io.StringIO()))
         assert not settings.folder.exists()
 

@@ -91,6 +91,6 @@ def test_a_place_that_cannot_be_written_is_named(run: Path, tmp_path: Path, caps
 def test_without_the_package_the_extra_is_named(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("console.replay.rerun.find_spec", lambda name: None)
+    monkeypatch.setattr("console.extras.find_spec", lambda name: None)
     assert main(["replay", str(run), "--rerun", str(tmp_path / "episode.rrd")]) == 1
-    assert "it comes with the extra `rerun`: uv sync --extra rerun" in capsys.readouterr().err
+    assert "uv sync --inexact --extra rerun" in capsys.readouterr().err

@@ -189,10 +189,10 @@ class TestUpdate:
         self, shared: bool
     ) -> None:
         sac = make_sac(policy_tau=0.25, actor_every=2, network={"shared_trunk": shared})
-        for update in range(4):
+        for update in range(10):
             before = {name: tensor.clone() for name, tensor in sac.acting.state_dict().items()}
             sac.update(make_batch(seed=update))
-            tau = 0.25 if update % 2 == 0 else 0.0
+            tau = {0: 1.0, 2: 0.5, 4: 1 / 3, 6: 0.25, 8: 0.25}.get(update, 0.0)  # all count alike at first
             for name, trained in sac.policy.state_dict().items():
                 expected = (1 - tau) * before[name] + tau * trained
                 torch.testing.assert_close(sac.acting.state_dict()[name], expected, msg=name)
