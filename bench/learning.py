@@ -27,6 +27,7 @@ from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find  # noqa
 from bench.learning_row import DATA, Row, keep_rows  # noqa: E402
 from bench.learning_run import RunFailed, as_json, code_now, imitate, read_run, run_name, teach  # noqa: E402
 from bench.lerobot_settings import PeerSettings  # noqa: E402
+from bench.longer_run import teach_further  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,10 @@ def _one(condition: Condition, seed: int, code: str, options: Options, console: 
         from bench.lerobot_condition import taught_by_lerobot  # LeRobot takes seconds to import
 
         row = taught_by_lerobot(condition, options.lerobot, seed, grid, options.folder, code, console)
+    elif condition.goes_on:
+        with console.status(f"{name}: {condition.group} {condition.title}"):
+            run = teach_further(condition, seed, options.folder, code)
+        row = read_run(run, condition, console)
     else:
         with console.status(f"{name}: {condition.group} {condition.title}"):
             run = teach(condition, options.preset, seed, grid, options.folder, code)

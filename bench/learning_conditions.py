@@ -18,6 +18,7 @@ class Condition:
     looks: further worlds in which the last policy is examined, each with what differs from the one it learned in
     imitates: learned from the plain run's demonstrations alone, `bc` or `act`; options are then those of `baselines.py`
     by_lerobot: LeRobot's learner teaches, for as long as the plain run was taught; it has no options
+    goes_on: the condition whose finished run of the seed is taught further; empty: it begins with nothing
     """
 
     name: str
@@ -28,11 +29,12 @@ class Condition:
     looks: tuple[tuple[str, tuple[str, ...]], ...] = ()
     imitates: Literal["", "bc", "act"] = ""
     by_lerobot: bool = False
+    goes_on: str = ""
 
     @property
     def pays_itself(self) -> bool:
         """Its world is another one, so that it needs a reward classifier of its own."""
-        return any(option.startswith("--arm.") for option in self.options)
+        return any(option.startswith(("--arm.", "--contract.")) for option in self.options)
 
 
 def _steps(count: int) -> tuple[str, ...]:
@@ -43,8 +45,17 @@ def _demonstrations(count: int) -> tuple[str, ...]:
     return (*_steps(6_000), "--loop.demo-episodes", str(count), "--learner.trainer.demo-episodes", str(count))
 
 
-def _part(name: str, title: str, option: str, value: str, section: str = "sac") -> Condition:
-    return Condition(name, PARTS, title, (*_steps(4_000), f"--learner.{section}.{option}", value))
+def _habit(name: str, title: str, *options: str) -> Condition:
+    return Condition(name, HABITS, title, (*_steps(3_000), *options))
+
+
+def _part(name: str, title: str, *option: str) -> Condition:
+    """Within two thousand steps, where most succeed and none always: there a difference is seen soonest."""
+    return Condition(name, PARTS, title, (*_steps(2_000), *_learner(*option)))
+
+
+def _learner(name: str = "", *words: str) -> tuple[str, ...]:
+    return (f"--learner.{name}", *words) if name else ()
 
 
 LEARNS = "Does it learn?"
@@ -53,11 +64,24 @@ HABITS = "What do habits of the operator cost?"
 PARTS = "What does each part bring?"
 
 _RANDOMISED = ("--arm.randomisation.enabled", "True")
+_NEVER_HELPS = ("--operator.interventions", "False")
+_FRAMES_192 = tuple(
+    word
+    for camera in (0, 1)
+    for side in ("native-height-px", "native-width-px", "crop.height", "crop.width", "size-px")
+    for word in (f"--contract.cameras.{camera}.{side}", "192")
+)
+_SHORT_STRIDES = tuple(
+    word
+    for action, scale in enumerate(("0.01", "0.01", "0.01", "0.2"))
+    for word in (f"--contract.action.{action}.scale", scale)
+)
 
 CONDITIONS = (
     Condition(PLAIN, LEARNS, "as it comes, 9,000 steps", _steps(9_000)),
     Condition("6000", LEARNS, "as it comes, 6,000 steps", _steps(6_000)),
-    Condition("27000", LEARNS, "three times the steps", _steps(27_000)),
+    Condition("18000", LEARNS, "the same, taught on to twice the steps", _steps(18_000), goes_on=PLAIN),
+    Condition("27000", LEARNS, "the same, taught on to three times the steps", _steps(27_000), goes_on="18000"),
     Condition(
         "randomised",
         LEARNS,
@@ -67,63 +91,68 @@ CONDITIONS = (
     ),
     Condition("bc", LEARNS, "imitation of the demonstrations alone (BC)", imitates="bc"),
     Condition("act", LEARNS, "ACT through LeRobot, a quarter of an hour", ("--act-steps", "600"), imitates="act"),
+    Condition("rlpd", LEARNS, "never helped (RLPD), 6,000 steps", (*_steps(6_000), *_NEVER_HELPS)),
+    Condition("paper", LEARNS, "HIL-SERL's published settings, 6,000 steps", _steps(6_000), preset="paper"),
     Condition("lerobot", LEARNS, "LeRobot's learner, the same wall clock", by_lerobot=True),
-    Condition("paper", LEARNS, "HIL-SERL's published settings", _steps(6_000), preset="paper"),
     Condition("demos-10", DEMONSTRATIONS, "10", _demonstrations(10)),
     Condition("demos-5", DEMONSTRATIONS, "5", _demonstrations(5)),
     Condition("demos-1", DEMONSTRATIONS, "1", _demonstrations(1)),
-    Condition("4000", HABITS, "as it comes: late, briefly, often", _steps(4_000)),
-    Condition("never", HABITS, "never helps (RLPD)", (*_steps(4_000), "--operator.interventions", "False")),
-    Condition(
+    _habit("3000", "as it comes: late, briefly, often"),
+    _habit("never", "never helps", *_NEVER_HELPS),
+    _habit(
         "finishes",
-        HABITS,
         "helps later and finishes the task",
-        (*_steps(4_000), "--operator.explore-steps", "40", "60", "--operator.takeover-steps", "40", "60"),
+        "--operator.explore-steps",
+        "40",
+        "60",
+        "--operator.takeover-steps",
+        "40",
+        "60",
     ),
-    Condition(
+    _habit(
         "sooner",
-        HABITS,
         "helps before the policy has tried",
-        (*_steps(4_000), "--operator.explore-steps", "12", "18", "--operator.patience-steps", "5"),
+        "--operator.explore-steps",
+        "12",
+        "18",
+        "--operator.patience-steps",
+        "5",
     ),
-    Condition(
+    _habit(
         "always",
-        HABITS,
         "helps at once and all the time",
-        (*_steps(4_000), "--operator.explore-steps", "0", "2", "--operator.patience-steps", "1"),
+        "--operator.explore-steps",
+        "0",
+        "2",
+        "--operator.patience-steps",
+        "1",
     ),
-    Condition(
-        "never-over",
-        HABITS,
-        "goes on where the cube is out of reach",
-        (*_steps(4_000), "--operator.gives-up", "False"),
-    ),
-    _part("no-bc", "no BC term", "bc-weight", "0"),
-    _part("bc-stays", "a BC term that never fades", "bc-half-life-updates", "1e9"),
-    _part("demo-share-25", "a quarter of a batch from demonstrations and help", "demo-fraction", "0.25"),
-    _part("demo-share-75", "three quarters", "demo-fraction", "0.75"),
-    _part("one-step", "1-step returns", "n-step", "1"),
-    _part("five-step", "5-step returns", "n-step", "5"),
-    _part("utd-1", "1 update a step", "utd", "1", section="trainer"),
-    _part("utd-2", "2 updates a step", "utd", "2", section="trainer"),
-    _part("utd-8", "8 updates a step", "utd", "8", section="trainer"),
-    _part("raw-policy", "no running mean: what is trained acts", "policy-tau", "1"),
-    _part("entropy-2", "more chance: entropy -2", "target-entropy", "-2"),
-    _part("entropy-6", "less chance: entropy -6", "target-entropy", "-6"),
-    _part("discount-97", "a discount of 0.97", "discount", "0.97"),
-    _part("discount-99", "a discount of 0.99", "discount", "0.99"),
-    _part("reward-1", "rewards of 1", "reward-scale", "1"),
-    _part("one-view", "one stored view of each frame", "views", "1", section="features"),
-    _part("maps-128", "128 channels of the maps instead of 64", "reduced-channels", "128", section="features"),
-    _part("random-encoder", "an untrained encoder", "source", "random:0", section="encoder"),
-    _part("spatial-head", "spatial embeddings", "head", "spatial", section="network"),
-    _part("grasp-critic", "a discrete gripper", "gripper", "discrete", section="network"),
-    Condition(
-        "redq",
-        PARTS,
-        "10 critics, 2 drawn for a target",
-        (*_steps(4_000), "--learner.sac.critics", "10", "--learner.sac.target-subset", "2"),
-    ),
+    _habit("never-over", "goes on where the cube is out of reach", "--operator.gives-up", "False"),
+    _part("2000", "as it comes"),
+    _part("random-encoder", "an untrained encoder", "encoder.source", "random:0"),
+    _part("maps-128", "128 channels of the maps, not 64", "features.reduced-channels", "128"),
+    Condition("finer-maps", PARTS, "frames of 192 px and maps of 6 x 6, not 4 x 4", (*_steps(2_000), *_FRAMES_192)),
+    _part("one-view", "one stored view of each frame, not 4", "features.views", "1"),
+    _part("spatial-head", "spatial embeddings", "network.head", "spatial"),
+    _part("blind-body", "cameras alone, no proprioception", "network.proprioception-width", "0"),
+    _part("grasp-critic", "a discrete gripper", "network.gripper", "discrete"),
+    Condition("short-strides", PARTS, "an action moves half as far", (*_steps(2_000), *_SHORT_STRIDES)),
+    _part("no-bc", "no BC term", "sac.bc-weight", "0"),
+    _part("bc-stays", "a BC term that never fades", "sac.bc-half-life-updates", "1e9"),
+    _part("demo-share-25", "a quarter of a batch from demonstrations and help", "sac.demo-fraction", "0.25"),
+    _part("demo-share-75", "three quarters", "sac.demo-fraction", "0.75"),
+    _part("one-step", "1-step returns, not 3", "sac.n-step", "1"),
+    _part("five-step", "5-step returns", "sac.n-step", "5"),
+    _part("utd-1", "1 update a step, not 4", "trainer.utd", "1"),
+    _part("utd-2", "2 updates a step", "trainer.utd", "2"),
+    _part("utd-8", "8 updates a step", "trainer.utd", "8"),
+    _part("raw-policy", "no running mean: what is trained acts", "sac.policy-tau", "1"),
+    _part("entropy-2", "more chance: entropy -2, not -3", "sac.target-entropy", "-2"),
+    _part("entropy-6", "less chance: entropy -6", "sac.target-entropy", "-6"),
+    _part("discount-97", "a discount of 0.97, not 0.985", "sac.discount", "0.97"),
+    _part("discount-99", "a discount of 0.99", "sac.discount", "0.99"),
+    _part("reward-1", "rewards of 1, not 10", "sac.reward-scale", "1"),
+    _part("redq", "10 critics, 2 drawn for a target", "sac.critics", "10", "--learner.sac.target-subset", "2"),
 )
 
 

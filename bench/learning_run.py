@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import baselines
-from bench.learning_conditions import PLAIN, Condition
+from bench.learning_conditions import PLAIN, Condition, find
 from bench.learning_row import Exam, Row
 from console.evaluation.cycle_time import evaluated_cycle
 from console.evaluation.main import evaluate
@@ -40,7 +40,7 @@ def teach(condition: Condition, preset: str, seed: int, grid: tuple[int, int, in
     All conditions of one seed are paid by one classifier, that of the plain run, where their world is the same.
     """
     run = folder / run_name(condition, seed)
-    if (run / REPORT_FILE).is_file() and Evaluation.load(run) is not None:
+    if is_finished(run):
         return run
     rows, columns, yaws = (str(count) for count in grid)
     command = ["demo", "--preset", condition.preset or preset, "--runs", str(folder), "--run", run.name]
@@ -49,7 +49,7 @@ def teach(condition: Condition, preset: str, seed: int, grid: tuple[int, int, in
     classifier = folder / f"{PLAIN}-{seed}" / "classifier"
     if classifier.is_dir() and condition.name != PLAIN and not condition.pays_itself:
         command += ["--task.judge", "classifier", "--judge.classifier", str(classifier)]
-    _code_file(run).write_text(code)
+    code_file(run).write_text(code)
     log = folder / f"{run.name}.log"
     with log.open("wb") as told:
         ended = subprocess.run(
@@ -68,10 +68,15 @@ def run_name(condition: Condition, seed: int) -> str:
     return f"{condition.name}-{seed}"
 
 
+def is_finished(run: Path) -> bool:
+    """It was taught, examined and reported."""
+    return (run / REPORT_FILE).is_file() and Evaluation.load(run) is not None
+
+
 def read_run(run: Path, condition: Condition, console: Console) -> Row:
     """What a finished run came to; its policy is examined in the condition's other looks first."""
-    if not _code_file(run).is_file():
-        raise RunFailed(f"{run}: there is no {_code_file(run).name}, so nobody knows which commit taught it; remove it")
+    if not code_file(run).is_file():
+        raise RunFailed(f"{run}: there is no {code_file(run).name}, so nobody knows which commit taught it; remove it")
     report = RunReport.model_validate_json((run / REPORT_FILE).read_bytes())
     settings = load_settings(Settings, ["--preset", str(run / SETTINGS_FILE)], "", "learning.py")
     trained = Evaluation.load(run)
@@ -88,7 +93,7 @@ def read_run(run: Path, condition: Condition, console: Console) -> Row:
         env_steps=report.env_steps,
         robot_time_s=report.robot_time_s,
         teaching_s=teaching_s(episodes),
-        wall_s=report.wall_s,
+        wall_s=report.wall_s + _wall_s_before(run, condition),
         updates=report.updates,
         demonstrations=report.demo_episodes,
         intervention_share_last_50=report.intervention_rate_last_50,
@@ -97,7 +102,7 @@ def read_run(run: Path, condition: Condition, console: Console) -> Row:
         curve=curve_of(episodes),
         judge=report.rewards,
         machine=report.machine,
-        code=_code_file(run).read_text(),
+        code=code_file(run).read_text(),
     )
 
 
@@ -144,7 +149,8 @@ def imitate(condition: Condition, preset: str, seed: int, grid: tuple[int, int, 
     )
 
 
-def _code_file(run: Path) -> Path:
+def code_file(run: Path) -> Path:
+    """Which commit taught it: beside its folder, which `nudge demo` wants to make itself."""
     return run.with_name(f"{run.name}.code")
 
 
@@ -166,9 +172,26 @@ def _exam(look: str, evaluation: Evaluation) -> Exam:
     return Exam(look=look, cells=cells, cycle_s=None if cycle is None else cycle.median_s)
 
 
+def run_before(run: Path, condition: Condition) -> Path:
+    """Folder of the run that this one goes on with. It has the same name, which its spool holds on to."""
+    before = find(condition.goes_on)
+    folder = run.parent.parent
+    return (folder / before.name if before.goes_on else folder) / run.name
+
+
+def _wall_s_before(run: Path, condition: Condition) -> float:
+    """What the runs took that it goes on with [s]."""
+    if not condition.goes_on:
+        return 0.0
+    before = run_before(run, condition)
+    report = RunReport.model_validate_json((before / REPORT_FILE).read_bytes())
+    return report.wall_s + _wall_s_before(before, find(condition.goes_on))
+
+
 def teaching_s(episodes: Sequence[EpisodeSummary]) -> float:
-    """From the first demonstration to the last step, by the wall clock [s]."""
-    return (max(each.last_wall_ns for each in episodes) - min(each.first_wall_ns for each in episodes)) / 1e9
+    """From the first demonstration to the last step, by the wall clock, without the breaks between sessions [s]."""
+    sessions = [[each for each in episodes if each.session == session] for session in {e.session for e in episodes}]
+    return sum((max(e.last_wall_ns for e in of) - min(e.first_wall_ns for e in of)) / 1e9 for of in sessions)
 
 
 def curve_of(episodes: Sequence[EpisodeSummary]) -> tuple[tuple[int, float, float], ...]:

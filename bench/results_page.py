@@ -25,7 +25,7 @@ Each run is `nudge demo` from an empty folder: a reward classifier is trained fi
 operator demonstrates and helps, and at the end the policy alone is examined on the grid, without chance, judged by the
 simulator's truth. **Success** is that of all seeds' trials together, with Wilson's 95 % interval, which takes trials as
 independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds. Other
-conditions differ from the first one, or from the same with 6,000 or 4,000 steps, in nothing but what is named. Options
+conditions differ from the first one, or from the same with fewer steps, in nothing but what is named. Options
 behind a title are those of an older preset, with which that line was measured, and with a classifier that had learned
 lifts of one height: it is to be compared with lines that share them. **Wall clock** is from the empty folder to the
 report; where it is long, other runs or tests shared the machine.

@@ -163,8 +163,10 @@ class ObservationTrunk(nn.Module):
         super().__init__()
         network, shape = spec.network, map_shape(contract, spec.map_channels)
         self.heads = (DenseHeads if network.head == "dense" else SpatialHeads)(shape, network)
-        self.proprioception = GroupedLinear(1, len(contract.proprioception), network.proprioception_width)
-        self.norm = GroupedNorm(1, network.proprioception_width)
+        self.feels = network.proprioception_width > 0
+        if self.feels:
+            self.proprioception = GroupedLinear(1, len(contract.proprioception), network.proprioception_width)
+            self.norm = GroupedNorm(1, network.proprioception_width)
         self.width = shape[0] * network.head_width + network.proprioception_width
 
     def forward(self, maps: Tensor, proprioception: Tensor, words: Tensor | None = None) -> Tensor:
@@ -175,8 +177,8 @@ class ObservationTrunk(nn.Module):
         returns: (B, width)
         """
         views = self.heads(maps, words)  # (cameras, B, head_width)
-        body = self.norm(self.proprioception(proprioception[None]))[0]
-        return torch.cat([*views.unbind(0), body], dim=-1)
+        body = [self.norm(self.proprioception(proprioception[None]))[0]] if self.feels else []
+        return torch.cat([*views.unbind(0), *body], dim=-1)
 
 
 class Mlp(nn.Module):

@@ -61,7 +61,9 @@ class NetworkSettings(Frozen):
     head_width: int = Field(default=64, ge=1, description="Outputs of one camera head")
     spatial_features: int = Field(default=8, ge=1, description="Learned embeddings per channel of a spatial head")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout probability inside a spatial head")
-    proprioception_width: int = Field(default=64, ge=1, description="Outputs of the proprioception layer")
+    proprioception_width: int = Field(
+        default=64, ge=0, description="Outputs of the proprioception layer; 0 = the policy sees nothing but its cameras"
+    )
     hidden: tuple[int, ...] = Field(default=(256, 256), min_length=1, description="Widths of the MLP")
     shared_trunk: bool = Field(
         default=False,

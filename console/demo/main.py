@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
             from console.demo.classifier import make_classifier  # as below
 
             make_classifier(settings, console)
-        _teach(settings, console)
+        teach_run(settings, console)
         console.print(
             "[bold]evaluating[/] the policy alone: deterministic actions, no operator, judged by the simulator's truth"
         )
@@ -75,8 +75,11 @@ def _introduce(settings: Settings, console: Console) -> None:
         console.print(f"{len(lines)} settings differ from HIL-SERL's own:", *(f"  {line}" for line in lines), sep="\n")
 
 
-def _teach(settings: Settings, console: Console) -> None:
-    """Run learner and actor until the actor has spent its steps; stops both on every way out."""
+def teach_run(settings: Settings, console: Console) -> None:
+    """Run learner and actor until the actor has spent its steps; stops both on every way out.
+
+    The settings are read from the run's folder. A run that has been taught goes on. Raises `ConsoleError`.
+    """
     preset = ["--preset", str(settings.folder / SETTINGS_FILE)]
     with Child("learner", ["learner", *preset, "--service.port", "0"], settings.folder / "learner.log") as learner:
         address = _wait_until_ready(learner, settings.folder / READY_FILE)

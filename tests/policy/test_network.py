@@ -119,6 +119,14 @@ class TestPolicyNetwork:
         if gripper == "discrete":
             assert set(actions[:, -1].tolist()) <= {-1.0, 0.0, 1.0}
 
+    def test_without_width_for_it_proprioception_changes_nothing(self) -> None:
+        network = PolicyNetwork(make_spec(proprioception_width=0), CONTRACT)
+        maps = torch.randn(2, 9, 6, 4, 4)
+        first, second = (network.act(maps, torch.randn(9, 5), None) for _ in range(2))
+        assert torch.equal(first, second)
+        seeing = PolicyNetwork(make_spec(), CONTRACT)
+        assert not torch.equal(*(seeing.act(maps, torch.randn(9, 5), None) for _ in range(2)))
+
     def test_the_discrete_gripper_is_where_its_value_is_highest(self) -> None:
         network = PolicyNetwork(make_spec(gripper="discrete"), CONTRACT)
         assert network.grasp is not None
