@@ -14,7 +14,7 @@ class KeyLabelSettings(Frozen):
         default=4, gt=0, description="The last frames of an episode that succeeded show the success."
     )
     negative_before_s: float = Field(
-        default=1.0, ge=0, description="Earlier than this before its end, they do not [s]; in between nobody knows."
+        default=2.0, ge=0, description="Earlier than this before its end, they do not [s]; in between nobody knows."
     )
 
 
@@ -36,7 +36,7 @@ class ModelSettings(Frozen):
 
     cameras: tuple[str, ...] = Field(default=(), description="Cameras that it looks through; none named: all.")
     proprioception: bool = Field(
-        default=False, description="Whether it is told the joints too; what they must be, the gate says in any case."
+        default=True, description="Whether it is told the joints too, which know a height better than pictures do."
     )
     spatial_features: int = Field(default=8, gt=0, description="Learned embeddings of each channel.")
     width: int = Field(default=64, gt=0, description="Outputs of each camera's head.")
@@ -72,7 +72,7 @@ class GateSettings(Frozen):
         default=0.02, ge=0, lt=0.5, description="Share of the positive frames that may lie beyond either limit."
     )
     jaw_margin: float = Field(default=0.05, ge=0, description="The jaw's limits are wider by this [rad].")
-    height_margin: float = Field(default=0.02, ge=0, description="The lowest height is lower by this [m].")
+    height_margin: float = Field(default=0.01, ge=0, description="The lowest height is lower by this [m].")
 
 
 class RuleSettings(Frozen):

@@ -164,7 +164,7 @@ def _weights(state: RunState) -> list[KeyNumber]:
     behind = max(0, state.learner.policy_version - state.newest.policy_version)
     every, per_s = state.settings.learner.trainer.publish_every_updates, state.learner.updates_per_s
     age = f", some {duration(behind * every / per_s)}" if behind and per_s > 0 else ""
-    value = "newest" if not behind else f"−{behind}"
+    value = "newest" if not behind else f"{behind} behind"
     return [
         KeyNumber("policy in use", value, f"version {state.newest.policy_version}{age}", "warn" if behind > 5 else "")
     ]

@@ -50,7 +50,5 @@ def test_it_goes_on_in_a_copy_and_counts_what_came_before(tmp_path: Path, monkey
 
 
 def test_it_asks_for_the_run_that_it_goes_on_with(tmp_path: Path) -> None:
-    with pytest.raises(
-        RunFailed, match=r"18000/plain-0: it goes on with .*plain-0, which is not there"
-    ):
+    with pytest.raises(RunFailed, match=r"18000/plain-0: it goes on with .*plain-0, which is not there"):
         teach_further(find("18000"), 0, tmp_path, "abc")
