@@ -76,11 +76,11 @@ class Policy:
         return live.updates
 
     def select_action(
-        self, observation: Observation, deterministic: bool, generator: torch.Generator
+        self, observation: Observation, exploration: float, generator: torch.Generator
     ) -> NDArray[np.float32]:
         """The action for an observation: float32 (A,), -1..1.
 
-        deterministic: the mode of the policy, as evaluation wants it, instead of a sample drawn with `generator`
+        exploration: factor on the noise that is drawn with `generator`; 0 = the mode, as evaluation wants it
         """
         live = self._live
         if live is None:
@@ -88,7 +88,7 @@ class Policy:
         with torch.inference_mode():
             maps = live.featurizer.reduce(self.maps(observation)).cpu()  # (cameras, 1, channels, h, w)
             proprioception = normalise(observation.proprioception, self._contract.proprioception)
-            noise = None if deterministic else torch.randn(1, self._actions, generator=generator)
+            noise = None if exploration == 0 else exploration * torch.randn(1, self._actions, generator=generator)
             action = live.network.act(maps, torch.from_numpy(proprioception)[None], noise)
         return action[0].numpy()
 

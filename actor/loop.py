@@ -194,7 +194,7 @@ class ControlLoop:
         if source is not Source.POLICY:
             return still, source
         with self._measure("select action"):
-            return self._policy.select_action(observation, False, self._generator), source
+            return self._policy.select_action(observation, self._settings.exploration, self._generator), source
 
     def _swap_policy(self) -> None:
         newest = self._link.latest_snapshot()

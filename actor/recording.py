@@ -107,7 +107,7 @@ class NoPolicy:
     def select_action(
         self,
         observation: Observation,  # noqa: ARG002  # as `ActingPolicy` has it
-        deterministic: bool,  # noqa: ARG002
+        exploration: float,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
     ) -> NDArray[np.float32]:
         """Never."""

@@ -26,9 +26,9 @@ class ActingPolicy(Protocol):
         ...
 
     def select_action(
-        self, observation: Observation, deterministic: bool, generator: torch.Generator
+        self, observation: Observation, exploration: float, generator: torch.Generator
     ) -> NDArray[np.float32]:
-        """The action (A,), -1..1."""
+        """The action (A,), -1..1. exploration: factor on the policy's noise; 0 = the mode"""
         ...
 
 

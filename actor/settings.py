@@ -48,6 +48,11 @@ class LoopSettings(Frozen):
         description="With pace `realtime`: priority of the control loop's thread over everything else (SCHED_FIFO); 0 "
         "is none. The start tells if it is refused.",
     )
+    exploration: float = Field(
+        default=0.5,
+        ge=0,
+        description="Factor on the noise of the policy that acts to learn: 1 = as it is trained (SAC), 0 = none.",
+    )
     flush_s: float = Field(
         default=30.0,
         gt=0,

@@ -76,7 +76,7 @@ class BcBaseline:
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See `Baseline`."""
-        return self._policy.select_action(observation, True, self._generator)
+        return self._policy.select_action(observation, 0.0, self._generator)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:

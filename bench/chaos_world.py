@@ -180,7 +180,7 @@ class ChaosPolicy:
     def select_action(
         self,
         observation: Observation,  # noqa: ARG002  # the loop's interface
-        deterministic: bool,  # noqa: ARG002
+        exploration: float,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
     ) -> NDArray[np.float32]:
         """No motion."""

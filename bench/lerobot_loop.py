@@ -81,13 +81,13 @@ class LeRobotPolicy:
     def select_action(
         self,
         observation_: Observation,
-        deterministic: bool,
+        exploration: float,
         generator: torch.Generator,  # noqa: ARG002  # theirs draws from torch's own
     ) -> NDArray[np.float32]:
         """See `ActingPolicy`."""
         with torch.no_grad():
             batch = self._before.process_observation(observation(observation_))
-            chosen = self._mode(batch) if deterministic else self._policy.select_action(batch=batch)
+            chosen = self._mode(batch) if exploration == 0 else self._policy.select_action(batch=batch)
             continuous = self._after.process_action(chosen[..., :-1])
         return torch.cat([continuous, chosen[..., -1:] - 1], dim=-1)[0].numpy().astype(np.float32)
 
@@ -96,7 +96,7 @@ class LeRobotPolicy:
 
     def act(self, seen: Observation) -> NDArray[np.float32]:
         """See `Baseline`: without chance."""
-        return self.select_action(seen, True, torch.default_generator)
+        return self.select_action(seen, 0.0, torch.default_generator)
 
     def _mode(self, batch: dict[str, Tensor]) -> Tensor:
         """Their `select_action` always draws; this is the mode of the same distribution, and the best gripper."""

@@ -163,8 +163,8 @@ class ObservationTrunk(nn.Module):
         super().__init__()
         network, shape = spec.network, map_shape(contract, spec.map_channels)
         self.heads = (DenseHeads if network.head == "dense" else SpatialHeads)(shape, network)
-        self.feels = network.proprioception_width > 0
-        if self.feels:
+        self.has_proprioception = network.proprioception_width > 0
+        if self.has_proprioception:
             self.proprioception = GroupedLinear(1, len(contract.proprioception), network.proprioception_width)
             self.norm = GroupedNorm(1, network.proprioception_width)
         self.width = shape[0] * network.head_width + network.proprioception_width
@@ -177,7 +177,7 @@ class ObservationTrunk(nn.Module):
         returns: (B, width)
         """
         views = self.heads(maps, words)  # (cameras, B, head_width)
-        body = [self.norm(self.proprioception(proprioception[None]))[0]] if self.feels else []
+        body = [self.norm(self.proprioception(proprioception[None]))[0]] if self.has_proprioception else []
         return torch.cat([*views.unbind(0), *body], dim=-1)
 
 

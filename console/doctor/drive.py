@@ -112,7 +112,7 @@ def thinker(settings: Settings) -> Callable[[GymObservation], Action]:
     def think(seen: GymObservation) -> Action:
         frames = {camera.name: seen[camera.name] for camera in contract.cameras}
         observed = Observation(frames, seen["proprioception"], np.zeros(len(contract.sim_only), np.float32))
-        return policy.select_action(observation=observed, deterministic=False, generator=generator)
+        return policy.select_action(observation=observed, exploration=1.0, generator=generator)
 
     return think
 

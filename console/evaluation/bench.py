@@ -93,7 +93,7 @@ class Bench:
                 seen["proprioception"],
                 info["sim_only"],
             )
-            action = self._policy.select_action(observation, True, generator)
+            action = self._policy.select_action(observation, 0.0, generator)
             env.act(action)
             if deadlines is not None:
                 deadlines.wait()

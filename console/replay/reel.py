@@ -92,7 +92,7 @@ class Reel:
         import torch  # only where a policy is asked: who looks at steps alone need not wait for it
 
         generator = torch.Generator()  # deterministic actions draw nothing from it
-        return np.stack([self._policy.select_action(step.observation, True, generator) for step in steps])
+        return np.stack([self._policy.select_action(step.observation, 0.0, generator) for step in steps])
 
 
 def describe(outcome: EpisodeOutcome) -> str:

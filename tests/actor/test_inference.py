@@ -43,14 +43,24 @@ class TestSelectAction:
         assert policy.load_snapshot(snapshot(policy.spec, 3)) == 3
         observation = fake_observation(CONTRACT, np.random.default_rng(0))
         generator = torch.Generator().manual_seed(0)
-        mode = policy.select_action(observation, True, generator)
+        mode = policy.select_action(observation, 0.0, generator)
         assert mode.shape == (4,)
         assert mode.dtype == np.float32
         assert np.abs(mode).max() <= 1
-        assert np.array_equal(mode, policy.select_action(observation, True, generator))
-        sample = policy.select_action(observation, False, generator)
+        assert np.array_equal(mode, policy.select_action(observation, 0.0, generator))
+        sample = policy.select_action(observation, 1.0, generator)
         assert not np.array_equal(sample, mode)
-        assert np.array_equal(sample, policy.select_action(observation, False, torch.Generator().manual_seed(0)))
+        assert np.array_equal(sample, policy.select_action(observation, 1.0, torch.Generator().manual_seed(0)))
+
+    def test_half_the_exploration_is_half_the_noise_before_the_action_is_squashed(self, encoder: Encoder) -> None:
+        policy = Policy(spec_of(encoder), CONTRACT, encoder)
+        policy.load_snapshot(snapshot(policy.spec, 3))
+        observation = fake_observation(CONTRACT, np.random.default_rng(0))
+        mode, half, whole = (
+            np.arctanh(policy.select_action(observation, exploration, torch.Generator().manual_seed(0)))
+            for exploration in (0.0, 0.5, 1.0)
+        )
+        np.testing.assert_allclose(half - mode, (whole - mode) / 2, rtol=1e-3, atol=1e-4)
 
     def test_the_action_is_that_of_network_and_reduction_by_hand(self, encoder: Encoder) -> None:
         spec = spec_of(encoder)
@@ -66,16 +76,16 @@ class TestSelectAction:
         proprioception = torch.from_numpy(observation.proprioception) / 2  # -2..2 -> -1..1
         with torch.no_grad():
             expected = network.act(reduced[:, None], proprioception[None], None)[0]
-        action = policy.select_action(observation, True, torch.Generator())
+        action = policy.select_action(observation, 0.0, torch.Generator())
         np.testing.assert_allclose(action, expected.numpy(), atol=5e-3)  # weights travel as float16
 
     def test_a_new_snapshot_takes_the_place_of_the_old_one(self, encoder: Encoder) -> None:
         policy = Policy(spec_of(encoder), CONTRACT, encoder)
         observation, generator = fake_observation(CONTRACT, np.random.default_rng(0)), torch.Generator()
         policy.load_snapshot(snapshot(policy.spec, 1))
-        first = policy.select_action(observation, True, generator)
+        first = policy.select_action(observation, 0.0, generator)
         policy.load_snapshot(snapshot(policy.spec, 2))
-        assert not np.array_equal(first, policy.select_action(observation, True, generator))
+        assert not np.array_equal(first, policy.select_action(observation, 0.0, generator))
 
     def test_a_prepared_snapshot_is_only_swapped_in_and_acts_alike(
         self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
@@ -88,8 +98,8 @@ class TestSelectAction:
         monkeypatch.setattr("actor.inference.unpack_snapshot", None)
         assert policy.load_snapshot(data) == 1
         observation, generator = fake_observation(CONTRACT, np.random.default_rng(0)), torch.Generator()
-        expected = alike.select_action(observation, True, generator)
-        assert np.array_equal(policy.select_action(observation, True, generator), expected)
+        expected = alike.select_action(observation, 0.0, generator)
+        assert np.array_equal(policy.select_action(observation, 0.0, generator), expected)
 
 
 class TestRefusals:
@@ -97,16 +107,16 @@ class TestRefusals:
         policy = Policy(spec_of(encoder), CONTRACT, encoder)
         assert not policy.ready
         with pytest.raises(SnapshotError, match="no snapshot has arrived"):
-            policy.select_action(fake_observation(CONTRACT, np.random.default_rng(0)), True, torch.Generator())
+            policy.select_action(fake_observation(CONTRACT, np.random.default_rng(0)), 0.0, torch.Generator())
 
     def test_a_damaged_snapshot_leaves_the_old_policy(self, encoder: Encoder) -> None:
         policy = Policy(spec_of(encoder), CONTRACT, encoder)
         policy.load_snapshot(snapshot(policy.spec, 1))
         observation, generator = fake_observation(CONTRACT, np.random.default_rng(0)), torch.Generator()
-        before = policy.select_action(observation, True, generator)
+        before = policy.select_action(observation, 0.0, generator)
         with pytest.raises(SnapshotError):
             policy.load_snapshot(snapshot(policy.spec, 2)[:-4])
-        assert np.array_equal(before, policy.select_action(observation, True, generator))
+        assert np.array_equal(before, policy.select_action(observation, 0.0, generator))
 
     def test_another_encoder_is_refused(self, encoder: Encoder) -> None:
         with pytest.raises(EncoderError, match="the learner trains on 'random:0'"):
@@ -126,7 +136,7 @@ def test_an_action_takes_milliseconds_at_half_width() -> None:
         times_s = []
         for _ in range(20):
             start = time.thread_time()
-            policy.select_action(observation, False, generator)
+            policy.select_action(observation, 1.0, generator)
             times_s.append(time.thread_time() - start)
     finally:
         torch.set_num_threads(threads)

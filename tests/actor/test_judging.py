@@ -247,7 +247,7 @@ class TestSharedMaps:
             seen = fake_observation(SMALL, np.random.default_rng(number))
             judge.begin(seen) if number == 0 else opinions.append(judge.opinion(seen))
             one, other = (
-                policy.select_action(seen, False, torch.Generator().manual_seed(number)) for policy in (alone, beside)
+                policy.select_action(seen, 1.0, torch.Generator().manual_seed(number)) for policy in (alone, beside)
             )
             assert one.tobytes() == other.tobytes()
         assert len({each.judgement.probability for each in opinions}) == 4  # it has looked at each of them

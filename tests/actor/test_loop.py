@@ -68,7 +68,7 @@ class Downwards:
         return 0
 
     def select_action(
-        self, observation: Observation, deterministic: bool, generator: torch.Generator
+        self, observation: Observation, exploration: float, generator: torch.Generator
     ) -> NDArray[np.float32]:
         return np.array([0, 0, -1, 0], np.float32)
 

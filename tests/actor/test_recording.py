@@ -68,6 +68,6 @@ def test_a_disk_that_takes_no_steps_asks_for_a_pause(tmp_path: Path) -> None:
 
 def test_no_policy_is_ever_asked() -> None:
     with pytest.raises(ActorError, match="demonstrated ones only"):
-        NoPolicy().select_action(SEEN, True, torch.Generator())
+        NoPolicy().select_action(SEEN, 0.0, torch.Generator())
     with pytest.raises(ActorError, match="expected none"):
         NoPolicy().load_snapshot(bytes(np.zeros(3, np.uint8)))

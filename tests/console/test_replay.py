@@ -88,7 +88,7 @@ class TestTheReel:
         third = EPISODES[1][3].observation
         assert reel._policy is not None
         np.testing.assert_array_equal(
-            replayed.proposed[3], reel._policy.select_action(third, True, torch.Generator().manual_seed(1))
+            replayed.proposed[3], reel._policy.select_action(third, 0.0, torch.Generator().manual_seed(1))
         )
         np.testing.assert_array_equal(replayed.actions, [step.action for step in EPISODES[1]])
 

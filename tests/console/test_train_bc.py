@@ -71,7 +71,7 @@ def test_the_snapshot_is_one_that_can_be_judged(
     policy, updates = load_policy(tmp_path / "bc/bc.safetensors", settings)
     assert updates == told["updates"] == told["best_epoch"] + 1  # a pass over 18 steps is one batch
     action = policy.select_action(
-        fake_episode(CONTRACT, 1, np.random.default_rng(0))[0].observation, True, torch.Generator()
+        fake_episode(CONTRACT, 1, np.random.default_rng(0))[0].observation, 0.0, torch.Generator()
     )
     assert action.shape == (4,)
 

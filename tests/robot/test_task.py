@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from robot.settings import TaskSettings
-from robot.task import GraspLift
+from robot.task import CubePose, GraspLift
 
 
 def state(z_m: float, held: bool) -> NDArray[np.float32]:
@@ -55,3 +55,27 @@ def test_every_start_lies_in_the_field(seed: int) -> None:
     assert settings.field_x_m[0] <= start.cube.x_m <= settings.field_x_m[1]
     assert settings.field_y_m[0] <= start.cube.y_m <= settings.field_y_m[1]
     assert (np.abs(start.tool_m - settings.start_m) <= settings.start_noise_m).all()
+
+
+@given(st.integers(0, 10_000))
+def test_some_demonstrations_cover_the_whole_field(seed: int) -> None:
+    settings, generator = TaskSettings(), np.random.default_rng(seed)
+    task = GraspLift(settings)
+    cubes = [task.draw_start(generator).cube for _ in range(24)]
+    field = (settings.field_x_m, settings.field_y_m)
+    counts, *_ = np.histogram2d([c.x_m for c in cubes], [c.y_m for c in cubes], bins=(2, 3), range=field)
+    assert counts.min() >= 2
+    turns, _ = np.histogram([c.yaw_rad for c in cubes], bins=5, range=(-np.pi, np.pi))
+    assert turns.min() >= 3
+
+
+def test_another_generator_begins_other_places_and_the_same_seed_the_same() -> None:
+    task = GraspLift(TaskSettings())
+
+    def cubes(seed: int) -> list[CubePose]:
+        generator = np.random.default_rng(seed)
+        return [task.draw_start(generator).cube for _ in range(4)]
+
+    first = cubes(1)
+    assert cubes(2) != first
+    assert cubes(1) == first
