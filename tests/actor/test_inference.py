@@ -58,7 +58,7 @@ class TestSelectAction:
         observation = fake_observation(CONTRACT, np.random.default_rng(0))
         mode, half, whole = (
             np.arctanh(policy.select_action(observation, exploration, torch.Generator().manual_seed(0)))
-            for exploration in (0.0, 0.5, 1.0)
+            for exploration in (0.0, 0.1, 0.2)  # small: the hyperbolic tangent of large ones is 1
         )
         np.testing.assert_allclose(half - mode, (whole - mode) / 2, rtol=1e-3, atol=1e-4)
 
