@@ -49,7 +49,7 @@ class LoopSettings(Frozen):
         "is none. The start tells if it is refused.",
     )
     exploration: float = Field(
-        default=0.5,
+        default=1.0,
         ge=0,
         description="Factor on the noise of the policy that acts to learn: 1 = as it is trained (SAC), 0 = none.",
     )

@@ -146,6 +146,7 @@ CONDITIONS = (
     _part("utd-1", "1 update a step, not 4", "trainer.utd", "1"),
     _part("utd-2", "2 updates a step", "trainer.utd", "2"),
     _part("utd-8", "8 updates a step", "trainer.utd", "8"),
+    Condition("half-noise", PARTS, "who acts draws half the noise", (*_steps(2_000), "--loop.exploration", "0.5")),
     _part("raw-policy", "no running mean: what is trained acts", "sac.policy-tau", "1"),
     _part("entropy-2", "more chance: entropy -2, not -3", "sac.target-entropy", "-2"),
     _part("entropy-6", "less chance: entropy -6", "sac.target-entropy", "-6"),

@@ -26,9 +26,10 @@ operator demonstrates and helps, and at the end the policy alone is examined on 
 simulator's truth. **Success** is that of all seeds' trials together, with Wilson's 95 % interval, which takes trials as
 independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds. Other
 conditions differ from the first one, or from the same with fewer steps, in nothing but what is named. Options
-behind a title are those of an older preset, with which that line was measured, and with a classifier that had learned
-lifts of one height: it is to be compared with lines that share them. **Wall clock** is from the empty folder to the
-report; where it is long, other runs or tests shared the machine.
+behind a title are those with which that line was measured instead, of an older preset most often: it is to be compared
+with lines that share them. All lines but those with exploration 0.5 had cubes laid at random, and a classifier that saw
+pictures alone. **Wall clock** is from the empty folder to the report; where it is long, other runs or tests shared the
+machine.
 
     python bench/learning.py --conditions NAME ... --seeds 0 1 2 --keep     # --list: the names
 
