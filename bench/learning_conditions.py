@@ -34,7 +34,7 @@ class Condition:
     @property
     def pays_itself(self) -> bool:
         """Its world is another one, so that it needs a reward classifier of its own."""
-        return any(option.startswith(("--arm.", "--contract.")) for option in self.options)
+        return any(option.startswith("--arm.") for option in self.options)
 
 
 def _steps(count: int) -> tuple[str, ...]:
@@ -45,8 +45,8 @@ def _demonstrations(count: int) -> tuple[str, ...]:
     return (*_steps(6_000), "--loop.demo-episodes", str(count), "--learner.trainer.demo-episodes", str(count))
 
 
-def _habit(name: str, title: str, *options: str) -> Condition:
-    return Condition(name, HABITS, title, (*_steps(3_000), *options))
+def _habit(name: str, title: str, options: str = "") -> Condition:
+    return Condition(name, HABITS, title, (*_steps(3_000), *options.split()))
 
 
 def _part(name: str, title: str, *option: str) -> Condition:
@@ -64,18 +64,6 @@ HABITS = "What do habits of the operator cost?"
 PARTS = "What does each part bring?"
 
 _RANDOMISED = ("--arm.randomisation.enabled", "True")
-_NEVER_HELPS = ("--operator.interventions", "False")
-_FRAMES_192 = tuple(
-    word
-    for camera in (0, 1)
-    for side in ("native-height-px", "native-width-px", "crop.height", "crop.width", "size-px")
-    for word in (f"--contract.cameras.{camera}.{side}", "192")
-)
-_SHORT_STRIDES = tuple(
-    word
-    for action, scale in enumerate(("0.01", "0.01", "0.01", "0.2"))
-    for word in (f"--contract.action.{action}.scale", scale)
-)
 
 CONDITIONS = (
     Condition(PLAIN, LEARNS, "as it comes, 9,000 steps", _steps(9_000)),
@@ -91,52 +79,35 @@ CONDITIONS = (
     ),
     Condition("bc", LEARNS, "imitation of the demonstrations alone (BC)", imitates="bc"),
     Condition("act", LEARNS, "ACT through LeRobot, a quarter of an hour", ("--act-steps", "600"), imitates="act"),
-    Condition("rlpd", LEARNS, "never helped (RLPD), 6,000 steps", (*_steps(6_000), *_NEVER_HELPS)),
+    Condition(
+        "rlpd", LEARNS, "never helped (RLPD), 6,000 steps", (*_steps(6_000), "--operator.interventions", "False")
+    ),
     Condition("paper", LEARNS, "HIL-SERL's published settings, 6,000 steps", _steps(6_000), preset="paper"),
     Condition("lerobot", LEARNS, "LeRobot's learner, the same wall clock", by_lerobot=True),
     Condition("demos-10", DEMONSTRATIONS, "10", _demonstrations(10)),
     Condition("demos-5", DEMONSTRATIONS, "5", _demonstrations(5)),
     Condition("demos-1", DEMONSTRATIONS, "1", _demonstrations(1)),
     _habit("3000", "as it comes: late, briefly, often"),
-    _habit("never", "never helps", *_NEVER_HELPS),
+    _habit("never", "never helps", "--operator.interventions False"),
     _habit(
         "finishes",
         "helps later and finishes the task",
-        "--operator.explore-steps",
-        "40",
-        "60",
-        "--operator.takeover-steps",
-        "40",
-        "60",
+        "--operator.explore-steps 40 60 --operator.takeover-steps 40 60",
     ),
     _habit(
         "sooner",
         "helps before the policy has tried",
-        "--operator.explore-steps",
-        "12",
-        "18",
-        "--operator.patience-steps",
-        "5",
+        "--operator.explore-steps 12 18 --operator.patience-steps 5",
     ),
-    _habit(
-        "always",
-        "helps at once and all the time",
-        "--operator.explore-steps",
-        "0",
-        "2",
-        "--operator.patience-steps",
-        "1",
-    ),
-    _habit("never-over", "goes on where the cube is out of reach", "--operator.gives-up", "False"),
+    _habit("always", "helps at once and all the time", "--operator.explore-steps 0 2 --operator.patience-steps 1"),
+    _habit("never-over", "goes on where the cube is out of reach", "--operator.gives-up False"),
     _part("2000", "as it comes"),
     _part("random-encoder", "an untrained encoder", "encoder.source", "random:0"),
     _part("maps-128", "128 channels of the maps, not 64", "features.reduced-channels", "128"),
-    Condition("finer-maps", PARTS, "frames of 192 px and maps of 6 x 6, not 4 x 4", (*_steps(2_000), *_FRAMES_192)),
     _part("one-view", "one stored view of each frame, not 4", "features.views", "1"),
     _part("spatial-head", "spatial embeddings", "network.head", "spatial"),
     _part("blind-body", "cameras alone, no proprioception", "network.proprioception-width", "0"),
     _part("grasp-critic", "a discrete gripper", "network.gripper", "discrete"),
-    Condition("short-strides", PARTS, "an action moves half as far", (*_steps(2_000), *_SHORT_STRIDES)),
     _part("no-bc", "no BC term", "sac.bc-weight", "0"),
     _part("bc-stays", "a BC term that never fades", "sac.bc-half-life-updates", "1e9"),
     _part("demo-share-25", "a quarter of a batch from demonstrations and help", "sac.demo-fraction", "0.25"),

@@ -12,6 +12,7 @@ from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
 from console.presets.load import load_settings
 from console.settings import Settings
+from robot.sim import sim_contract
 
 
 def a_row(
@@ -53,6 +54,7 @@ def test_each_condition_has_settings_that_exist(condition: Condition) -> None:
         return
     changed = load_settings(Settings, list(chosen.options), chosen.preset or "demo", "test")
     assert str(changed.loop.max_env_steps) in chosen.options
+    assert changed.contract == sim_contract()  # the simulated arm refuses any other
     for _, options in chosen.looks:
         assert load_settings(Settings, [*chosen.options, *options], chosen.preset or "demo", "test") != changed
 
