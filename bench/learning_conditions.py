@@ -33,8 +33,8 @@ class Condition:
 
     @property
     def pays_itself(self) -> bool:
-        """Its world is another one, so that it needs a reward classifier of its own."""
-        return any(option.startswith("--arm.") for option in self.options)
+        """Its world or its encoder is another one, so that it needs a reward classifier of its own."""
+        return any(option.startswith(("--arm.", "--learner.encoder.")) for option in self.options)
 
 
 def _steps(count: int) -> tuple[str, ...]:

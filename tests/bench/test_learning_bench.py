@@ -59,6 +59,10 @@ def test_each_condition_has_settings_that_exist(condition: Condition) -> None:
         assert load_settings(Settings, [*chosen.options, *options], chosen.preset or "demo", "test") != changed
 
 
+def test_another_world_or_another_encoder_needs_a_classifier_of_its_own() -> None:
+    assert {each.name for each in CONDITIONS if each.pays_itself} == {"randomised", "random-encoder"}
+
+
 def test_a_condition_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(SystemExit, match=r"'slow': there is none, expected one of plain, "):
         find("slow")
