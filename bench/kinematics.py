@@ -110,7 +110,7 @@ def reset_errors(count: int, seed: int) -> Vector:
     generator, task, settings = np.random.default_rng(seed), GraspLift(TaskSettings()), ControllerSettings()
     contract = sim_contract()
     controller = EndEffectorController(settings, contract.action_scale)
-    arm = SimArm(contract.control_hz, RandomisationSettings(), seed)
+    arm = SimArm(contract.cameras, contract.control_hz, RandomisationSettings(), seed)
     arm.reset(controller.joints_at(np.array(task.settings.start_m), task.settings.start_gripper_rad))
     errors_m = []
     for _ in range(count):

@@ -33,8 +33,8 @@ class Condition:
 
     @property
     def pays_itself(self) -> bool:
-        """Its world or its encoder is another one, so that it needs a reward classifier of its own."""
-        return any(option.startswith(("--arm.", "--learner.encoder.")) for option in self.options)
+        """Its world, its contract or its encoder is another one: it needs a reward classifier of its own."""
+        return any(option.startswith(("--arm.", "--contract.", "--learner.encoder.")) for option in self.options)
 
 
 def _steps(count: int) -> tuple[str, ...]:
@@ -56,6 +56,23 @@ def _part(name: str, title: str, *option: str) -> Condition:
 
 def _learner(name: str = "", *words: str) -> tuple[str, ...]:
     return (f"--learner.{name}", *words) if name else ()
+
+
+def _contract(name: str, title: str, *options: str) -> Condition:
+    """A part that both ends must agree on."""
+    return Condition(name, PARTS, title, (*_steps(2_000), *options))
+
+
+def _frames(size_px: int) -> tuple[str, ...]:
+    """Both cameras, uncropped."""
+    sizes = ("native-height-px", "native-width-px", "crop.height", "crop.width", "size-px")
+    named = (f"--contract.cameras.{camera}.{size}" for camera in (0, 1) for size in sizes)
+    return tuple(word for name in named for word in (name, str(size_px)))
+
+
+def _strides(scale_m: float) -> tuple[str, ...]:
+    """Along each axis of the tool."""
+    return tuple(word for axis in range(3) for word in (f"--contract.action.{axis}.scale", str(scale_m)))
 
 
 LEARNS = "Does it learn?"
@@ -104,9 +121,12 @@ CONDITIONS = (
     _part("2000", "as it comes"),
     _part("random-encoder", "an untrained encoder", "encoder.source", "random:0"),
     _part("maps-128", "128 channels of the maps, not 64", "features.reduced-channels", "128"),
+    _contract("maps-6x6", "frames of 192 px, whose maps have 6x6 cells, not 4x4", *_frames(192)),
     _part("one-view", "one stored view of each frame, not 4", "features.views", "1"),
     _part("spatial-head", "spatial embeddings", "network.head", "spatial"),
     _part("blind-body", "cameras alone, no proprioception", "network.proprioception-width", "0"),
+    _contract("strides-1cm", "a full action moves the tool by 1 cm, not 2", *_strides(0.01)),
+    _contract("strides-3cm", "by 3 cm", *_strides(0.03)),
     _part("grasp-critic", "a discrete gripper", "network.gripper", "discrete"),
     _part("no-bc", "no BC term", "sac.bc-weight", "0"),
     _part("bc-stays", "a BC term that never fades", "sac.bc-half-life-updates", "1e9"),

@@ -36,6 +36,13 @@ def so101_contract(cameras: tuple[Camera, ...], sim_only: tuple[Dimension, ...],
     )
 
 
+def with_action_scale(contract: Contract, scaled: Contract) -> Contract:
+    """The first one, with what 1 means as the second one has it, of each action dimension that both know."""
+    scales = {dimension.name: dimension.scale for dimension in scaled.action}
+    action = (it.model_copy(update={"scale": scales.get(it.name, it.scale)}) for it in contract.action)
+    return contract.model_copy(update={"action": tuple(action)})
+
+
 def real_contract(contract: Contract, *, witnessed: bool) -> Contract:
     """The contract of a real arm with the cameras and at the rate of another one.
 

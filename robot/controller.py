@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot.arm import JOINT_NAMES
+from robot.errors import ArmError
 from robot.kinematics import Kinematics
 from robot.safety.emergency import EmergencyStop
 from robot.safety.guard import SafetyGuard
@@ -32,6 +33,12 @@ class EndEffectorController:
     ) -> None:
         self._settings = settings
         self._scale = action_scale.astype(np.float64)  # (4,): metres, metres, metres, radians per unit
+        if self._scale[:3].max() > settings.leash_m:
+            raise ArmError(
+                f"contract.action: a full action is {self._scale[:3].max():g} m, farther than the target may lead the "
+                f"tool (arm.controller.leash_m, {settings.leash_m:g} m), so that it would always be cut; give a scale "
+                f"of {settings.leash_m:g} m at most"
+            )
         self._low_m, self._high_m = np.array(settings.box_low_m), np.array(settings.box_high_m)
         self.kinematics = Kinematics(settings)
         self.guard = SafetyGuard(settings, self.kinematics, safety, emergency)

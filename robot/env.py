@@ -21,7 +21,7 @@ from robot.safety.emergency import EmergencyStop
 from robot.safety.guard import SafetyGuard
 from robot.safety.reactions import react
 from robot.settings import ArmSettings, TaskSettings
-from robot.sim import SimArm, sim_contract
+from robot.sim import SimArm, require_simulated
 from robot.task import CubePose, GraspLift, Start
 
 # No joint turns and no tool moves by more [rad, m]: finite, because Gymnasium asks for finite spaces.
@@ -204,8 +204,8 @@ def make_env(
     emergency = emergency or EmergencyStop()
     if arm.kind == "so101":
         return _real_env(contract, arm, task, emergency)
-    sim_contract(contract.control_hz).require_equal(contract, "the simulated arm", "the settings")
-    simulated = SimArm(contract.control_hz, arm.randomisation, seed)
+    require_simulated(contract)
+    simulated = SimArm(contract.cameras, contract.control_hz, arm.randomisation, seed)
     return ArmEnv(simulated, contract, arm, task, simulated.place_cube, emergency)
 
 

@@ -13,6 +13,7 @@ CUBE_MASS_KG = 0.020
 CUBE_FRICTION = 1.0
 WRIST_CAMERA, FRONT_CAMERA = "wrist", "front"
 FRAME_PX = 128
+LARGEST_FRAME_PX = 640
 # The front camera stands to the right of the arm and sees the field past the gripper.
 FRONT_POSITION_M, FRONT_LOOKS_AT_M, FRONT_FOVY_DEG = (0.50, -0.20, 0.28), (0.245, 0.0, 0.045), 36.0
 # In the gripper's frame: under the camera mount, looking at the fingertips, which lie at z = -0.1.
@@ -63,7 +64,7 @@ def build_scene(*, full_visuals: bool = False) -> mujoco.MjModel:
         fovy=WRIST_FOVY_DEG,
     )
     spec.visual.quality.offsamples = 0  # multisampling in software costs more than the frame
-    spec.visual.global_.offwidth = spec.visual.global_.offheight = 640
+    spec.visual.global_.offwidth = spec.visual.global_.offheight = LARGEST_FRAME_PX
     spec.visual.map.znear = 0.01
     return spec.compile()
 

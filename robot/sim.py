@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from policy.contract import Camera, Contract, Crop
 from robot.arm import ArmReading
-from robot.contract import cube_dimensions, so101_contract
+from robot.contract import cube_dimensions, so101_contract, with_action_scale
 from robot.desk import SUBSTEP_S, Desk
 from robot.errors import ArmError, SceneError
 from robot.motions import REST_RAD
 from robot.randomisation import Randomisation
-from robot.scene import FRAME_PX, FRONT_CAMERA, WRIST_CAMERA
+from robot.scene import FRAME_PX, FRONT_CAMERA, LARGEST_FRAME_PX, WRIST_CAMERA
 from robot.settings import RandomisationSettings
 from robot.task import CubePose
 
@@ -36,10 +36,24 @@ def sim_contract(control_hz: float = 10.0) -> Contract:
     return so101_contract(cameras, sim_only=cube_dimensions(), control_hz=control_hz)
 
 
-class SimArm:
-    """A SO-101, a table and a cube in MuJoCo. All calls from one thread: it owns an EGL context."""
+def require_simulated(contract: Contract) -> None:
+    """Raise `ContractMismatch` unless the simulated arm can serve it, which takes any frames, rate and action scale.
 
-    def __init__(self, control_hz: float, randomisation: RandomisationSettings, seed: int) -> None:
+    A camera that the scene does not have is a `SceneError`, when the arm is made.
+    """
+    ours = so101_contract(contract.cameras, sim_only=cube_dimensions(), control_hz=contract.control_hz)
+    with_action_scale(ours, contract).require_equal(contract, "the simulated arm", "the settings")
+
+
+class SimArm:
+    """A SO-101, a table and a cube in MuJoCo. All calls from one thread: it owns an EGL context.
+
+    Frames are rendered at the native size of their camera, with its vertical field of view.
+    """
+
+    def __init__(
+        self, cameras: tuple[Camera, ...], control_hz: float, randomisation: RandomisationSettings, seed: int
+    ) -> None:
         substeps = 1.0 / control_hz / SUBSTEP_S
         if abs(substeps - round(substeps)) > 1e-6:
             raise SceneError(
@@ -51,7 +65,12 @@ class SimArm:
         self.model, self.data = self._desk.model, self._desk.data
         self._generator = np.random.default_rng(seed)
         self._randomisation = Randomisation(self.model, randomisation)
-        self._renderer: mujoco.Renderer | None = mujoco.Renderer(self.model, FRAME_PX, FRAME_PX)
+        _require_filmed(cameras)
+        self._cameras = {it.name: (it.native_height_px, it.native_width_px) for it in cameras}
+        sizes = set(self._cameras.values())
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] | None = {
+            size: mujoco.Renderer(self.model, *size) for size in sizes
+        }
 
     def place_cube(self, pose: CubePose) -> None:
         """Lay the cube there, at once and at rest."""
@@ -103,10 +122,10 @@ class SimArm:
             self.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_ACTUATION)
 
     def close(self) -> None:
-        """Free the EGL context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Free the EGL contexts."""
+        for renderer in (self._renderers or {}).values():
+            renderer.close()
+        self._renderers = None
 
     @contextmanager
     def filming(self, size_px: int) -> Iterator[Film]:
@@ -115,9 +134,25 @@ class SimArm:
             yield lambda camera: picture(renderer, self.data, camera)
 
     def _render(self) -> dict[str, NDArray[np.uint8]]:
-        if self._renderer is None:
+        if self._renderers is None:
             raise ArmError("simulated arm: it has been closed; make a new one")
-        return {name: picture(self._renderer, self.data, name) for name in (WRIST_CAMERA, FRONT_CAMERA)}
+        return {name: picture(self._renderers[size], self.data, name) for name, size in self._cameras.items()}
+
+
+def _require_filmed(cameras: tuple[Camera, ...]) -> None:
+    for index, camera in enumerate(cameras):
+        if camera.name not in (WRIST_CAMERA, FRONT_CAMERA):
+            raise SceneError(
+                f"contract.cameras.{index}.name: got {camera.name}, but the simulated desk has {WRIST_CAMERA} and "
+                f"{FRONT_CAMERA}; name one of them"
+            )
+        largest_px = max(camera.native_height_px, camera.native_width_px)
+        if largest_px > LARGEST_FRAME_PX:
+            raise SceneError(
+                f"contract.cameras.{index}: got a native frame of {camera.native_height_px} rows and "
+                f"{camera.native_width_px} columns, but the simulated desk renders {LARGEST_FRAME_PX} of each at most; "
+                f"take a smaller one"
+            )
 
 
 def picture(renderer: mujoco.Renderer, data: mujoco.MjData, camera: str) -> NDArray[np.uint8]:

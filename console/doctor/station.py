@@ -68,7 +68,7 @@ def _open(
 ) -> tuple[Arm, JointBus, Deadlines | None]:
     arm = settings.arm
     if arm.kind == "sim":
-        simulated = SimArm(settings.contract.control_hz, arm.randomisation, settings.seed)
+        simulated = SimArm(settings.contract.cameras, settings.contract.control_hz, arm.randomisation, settings.seed)
         simulated.reset(SAFE_RAD)
         return simulated, _TimePasses(simulated), None
     from robot.kinematics import Kinematics

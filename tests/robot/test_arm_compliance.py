@@ -18,7 +18,7 @@ from raw_arm import RawArm
 from robot.arm import JOINT_NAMES, Arm
 from robot.errors import ArmError
 from robot.settings import RandomisationSettings
-from robot.sim import SimArm
+from robot.sim import SimArm, sim_contract
 from robot.so101.calibration import MODEL_RANGES_RAD
 from robot.virtual.commands import Reset
 from robot.virtual.control import Remote
@@ -60,7 +60,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with ExitStack() as stack:
         arm: Arm
         if request.param == "sim":
-            arm = simulated = SimArm(10.0, RandomisationSettings(), seed=0)
+            arm = simulated = SimArm(sim_contract().cameras, 10.0, RandomisationSettings(), seed=0)
             made = Bench(arm, lambda: np.array(simulated.data.qpos[simulated._desk.joints]))
         else:
             station: Remote = request.getfixturevalue("_station")

@@ -10,14 +10,17 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
+from policy.contract import Camera, Contract, Crop
 from policy.errors import ContractMismatch
 from robot.env import ArmEnv, make_env
+from robot.errors import ArmError, SceneError
 from robot.settings import ArmSettings, RandomisationSettings, TaskSettings
 from robot.sim import SimArm, sim_contract
 from robot.task import CubePose, Start
 
 START = Start(CubePose(0.25, 0.02, 0.3), np.array([0.25, 0.0, 0.10]))
 STILL = np.zeros(4, np.float32)
+TOOL_Y = [dimension.name for dimension in sim_contract().proprioception].index("tool.y")
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
@@ -97,6 +100,53 @@ def test_another_contract_is_refused_with_the_difference() -> None:
     other = sim_contract().model_copy(update={"action": sim_contract().action[:2]})
     with pytest.raises(ContractMismatch, match=r"action\.order.*delta\.z"):
         make_env(other, ArmSettings(), TaskSettings(), seed=0)
+
+
+def test_frames_are_rendered_at_the_native_size_of_their_camera_and_cut_and_scaled_as_the_contract_says() -> None:
+    crop = Crop(top=0, left=40, height=240, width=240)
+    wide = Camera(name="front", native_height_px=240, native_width_px=320, crop=crop, size_px=192)
+    made = make_env(sim_contract().model_copy(update={"cameras": (wide,)}), ArmSettings(), TaskSettings(), seed=0)
+    assert isinstance(made.arm, SimArm)
+    observation, _ = made.reset(options={"start": START})
+    assert {name: frame.shape for name, frame in made.arm.read().frames.items()} == {"front": (240, 320, 3)}
+    assert observation["front"].shape == (192, 192, 3)
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"name": "gripper"}, r"cameras\.0\.name: got gripper, but the simulated desk has wrist and front"),
+        ({"native_width_px": 1280}, r"128 rows and 1280 columns, but the simulated desk renders 640 of each at most"),
+    ],
+)
+def test_a_camera_that_the_scene_cannot_be_seen_through_is_refused(changed: dict[str, Any], told: str) -> None:
+    camera = sim_contract().cameras[0].model_copy(update=changed)
+    with pytest.raises(SceneError, match=told):
+        make_env(sim_contract().model_copy(update={"cameras": (camera,)}), ArmSettings(), TaskSettings(), seed=0)
+
+
+def test_an_action_moves_the_tool_by_the_scale_of_the_contract() -> None:
+    def moved_m(scale_m: float) -> float:
+        made = make_env(scaled(scale_m), ArmSettings(), TaskSettings(), seed=0)
+        before, _ = made.reset(options={"start": START})
+        for _ in range(3):
+            after, *_ = made.step(np.array([0, 0.5, 0, 0], np.float32))
+        made.close()
+        return float((after["proprioception"] - before["proprioception"])[TOOL_Y])
+
+    assert moved_m(0.01) / moved_m(0.02) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_scale_that_the_leash_would_always_cut_is_refused() -> None:
+    with pytest.raises(ArmError, match=r"a full action is 0\.2 m, farther than .*\.leash_m, 0\.035 m"):
+        make_env(scaled(0.2), ArmSettings(), TaskSettings(), seed=0)
+
+
+def scaled(scale_m: float) -> Contract:
+    *across, jaw = sim_contract().action
+    action = tuple(it.model_copy(update={"scale": scale_m}) for it in across)
+    return sim_contract().model_copy(update={"action": (*action, jaw)})
 
 
 def test_randomisation_changes_the_looks_and_only_when_enabled() -> None:
