@@ -10,6 +10,7 @@ from bench import results_page
 from bench.baselines import parse
 from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
+from bench.results_lines import lines
 from console.presets.load import load_settings
 from console.settings import Settings
 from robot.sim import require_simulated
@@ -92,13 +93,15 @@ def test_runs_under_older_presets_stand_in_a_line_of_their_own_with_what_differs
     options = find(PLAIN).options
     older = a_row(PLAIN, options=("--learner.sac.target-entropy", "-2", *options))
     rows = keep_rows(tmp_path / "results.json", [older, a_row(PLAIN)])
-    assert [line.title for line in results_page.lines(rows)] == [
+    assert [line.title for line in lines(rows)] == [
         "as it comes, 9,000 steps",
         "as it comes, 9,000 steps; target-entropy -2",
     ]
 
 
-def test_the_page_and_its_figure_are_what_the_data_say() -> None:
+def test_the_page_and_its_figures_are_what_the_data_say(tmp_path: Path) -> None:
     rows = read_rows(DATA)
-    assert results_page.PAGE.read_text() == results_page.page(rows)
-    assert results_page.FIGURE.read_text() == results_page.figure(rows)
+    (tmp_path / "images").mkdir()
+    results_page.write(rows, tmp_path)
+    for name in (results_page.PAGE, *results_page.FIGURES):
+        assert (DATA.parent / name).read_text() == (tmp_path / name).read_text(), name
