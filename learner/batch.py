@@ -22,7 +22,6 @@ class Batch:
     reward: float32 (B,), sum over k < m of discount^k r_k, where m <= n steps of the episode were left
     discount: float32 (B,), discount^m where the value of the next observation counts, 0 after `terminated`
     gripper_changes: float32 (B,), discounted number of gripper changes in the same m steps
-    outcome: float32 (B,), discounted rewards to the end of the episode; what is not there yet counts as none
     demo: how many of the first rows are demonstrations or interventions
     """
 
@@ -34,7 +33,6 @@ class Batch:
     reward: Tensor
     discount: Tensor
     gripper_changes: Tensor
-    outcome: Tensor
     demo: int
 
     def to(self, device: torch.device) -> Batch:
@@ -50,7 +48,6 @@ class Batch:
             reward=self.reward.to(device),
             discount=self.discount.to(device),
             gripper_changes=self.gripper_changes.to(device),
-            outcome=self.outcome.to(device),
             demo=self.demo,
         )
 
@@ -74,7 +71,6 @@ class BatchBuffer:
             "reward": (size,),
             "discount": (size,),
             "gripper_changes": (size,),
-            "outcome": (size,),
         }
         # One piece of memory for all of them, so that one copy takes them to a device.
         self._host = torch.empty(sum(math.prod(shape) for shape in shapes.values()))

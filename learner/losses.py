@@ -45,16 +45,6 @@ def bc_loss(mean: Tensor, demo_action: Tensor) -> Tensor:
     return (torch.tanh(mean) - demo_action).square().sum(-1).mean()
 
 
-def imitation_loss(mean: Tensor, action: Tensor, outcome: Tensor, value: Tensor) -> Tensor:
-    """mean_b 1[R > V(s)] sum_i (tanh(mean_i) - a_i)^2: actions after which more came than was expected.
-
-    As in self-imitation learning (Oh et al., ICML 2018), but with all of these actions alike: R - V says more of luck
-    than of how good an action was. mean, action: (B, A); outcome, R: (B,), what came in the end; value, V: (B,)
-    """
-    better = (outcome > value).to(mean.dtype)
-    return (better * (torch.tanh(mean) - action).square().sum(-1)).mean()
-
-
 def grasp_target(reward: Tensor, discount: Tensor, next_online: Tensor, next_target: Tensor) -> Tensor:
     """y = r + gamma^m Q'(s', argmax_g Q(s', g)): double DQN. reward, discount: (B,); the values: (B, 3)."""
     best = next_online.argmax(dim=-1, keepdim=True)

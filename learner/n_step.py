@@ -1,4 +1,4 @@
-"""n-step returns along the chains of replay, and what came of an episode in the end."""
+"""n-step returns along the chains of replay."""
 
 from __future__ import annotations
 
@@ -43,20 +43,3 @@ def follow(arrays: Mapping[str, NDArray[Any]], slots: NDArray[np.int64], n_step:
         changes = changes + gain * arrays["gripper_change"][at]
     bootstrap = np.where(arrays["terminated"][at], np.float32(0), factor * np.float32(discount))
     return Returns(last, reward, bootstrap, changes)
-
-
-def outcomes(arrays: Mapping[str, NDArray[Any]], slots: NDArray[np.int64], discount: float) -> NDArray[np.float32]:
-    """The discounted rewards from each step to the end of its episode, as far as it is there; float32 (B,).
-
-    arrays: replay's columns; slots: (B,), of steps that have a successor
-    """
-    following, rewards = arrays["next"], arrays["reward"]
-    sums: NDArray[np.float32] = np.zeros(len(slots), np.float32)
-    rows, at, factor = np.arange(len(slots)), slots, np.float32(1)
-    while len(rows):
-        sums[rows] += factor * rewards[at]
-        last = following[at]
-        goes_on = following[last] >= 0
-        rows, at = rows[goes_on], last[goes_on]
-        factor *= np.float32(discount)
-    return sums

@@ -25,7 +25,7 @@ from torch import Tensor
 from learner.batch import Batch, BatchBuffer
 from learner.columns import MappedColumns, ReplayError, RowList
 from learner.device_rows import DeviceMemory, DeviceRows
-from learner.n_step import follow, outcomes
+from learner.n_step import follow
 from learner.replay_layout import EncodedObservation, EncodedStep, LaterViews, ReplayLayout
 from learner.replay_meta import ReplayMeta, delete_replay, read_meta, write_meta
 from policy.experience import Source, rests
@@ -187,7 +187,6 @@ class Replay:
         buffer.numbers["reward"][:] = returns.reward
         buffer.numbers["discount"][:] = returns.discount
         buffer.numbers["gripper_changes"][:] = returns.gripper_changes
-        buffer.numbers["outcome"][:] = outcomes(self._columns.arrays, slots, discount)
         return buffer.batch(demo)
 
     def save(self) -> None:

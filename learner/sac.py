@@ -18,16 +18,7 @@ from learner.batch import Batch
 from learner.capture import GraphRecorder, RecordedStep, Step
 from learner.critic import Critic
 from learner.inputs import Inputs, Kind, random_words
-from learner.losses import (
-    actor_loss,
-    bc_loss,
-    critic_loss,
-    critic_target,
-    grasp_loss,
-    grasp_target,
-    imitation_loss,
-    temperature_loss,
-)
+from learner.losses import actor_loss, bc_loss, critic_loss, critic_target, grasp_loss, grasp_target, temperature_loss
 from learner.settings import SacSettings
 from policy.contract import Contract
 from policy.encoder import has_bfloat16
@@ -83,8 +74,8 @@ class Sac:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Names of what `read_metrics` returns."""
-        losses = ("critic_loss", "q_mean", "q_min", "q_max", "actor_loss", "entropy", "temperature")
-        names = (*losses, "bc_loss", "imitation_loss", "critic_gradient_norm", "actor_gradient_norm")
+        losses = ("critic_loss", "q_mean", "q_min", "q_max", "actor_loss", "entropy", "temperature", "bc_loss")
+        names = (*losses, "critic_gradient_norm", "actor_gradient_norm")
         return (*names, "grasp_loss", "grasp_q") if self.policy.discrete else names
 
     def modules(self) -> dict[str, nn.Module]:
@@ -224,16 +215,11 @@ class Sac:
         mean, log_std = self.policy.actor(own)
         action, log_prob = tanh_gaussian(mean, log_std, inputs.noise[1])
         temperature = self.log_temperature.detach().exp()
-        value = self.critic.ensemble(features, action)
-        loss = actor_loss(value, log_prob, temperature, self.settings.actor_q)
-        total, bc, imitation = loss, torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        loss = actor_loss(self.critic.ensemble(features, action), log_prob, temperature, self.settings.actor_q)
+        total, bc = loss, torch.zeros((), device=self.device)
         if self.settings.bc_weight > 0 and kind.demo > 0:
             bc = bc_loss(mean[: kind.demo], batch.action[: kind.demo, : self._actions])
-            total = total + inputs.bc_weight * bc
-        if self.settings.imitation_weight > 0:
-            outcome = batch.outcome * self.settings.reward_scale
-            imitation = imitation_loss(mean, batch.action[:, : self._actions], outcome, value.detach().mean(dim=0))
-            total = total + self.settings.imitation_weight * imitation
+            total = loss + inputs.bc_weight * bc
         total = total + temperature_loss(self.log_temperature, log_prob.detach(), self.target_entropy)
         self.actor_optimiser.zero_grad()
         total.backward(inputs=self._actor_parameters)
@@ -241,7 +227,7 @@ class Sac:
         if self.settings.temperature_min > 0:
             self.log_temperature.data.clamp_(min=math.log(self.settings.temperature_min))
         if kind.records:
-            self._record(critic, loss, log_prob, temperature, (bc, imitation))
+            self._record(critic, loss, log_prob, temperature, bc)
 
     @torch.no_grad()
     def _follow(self, step: Tensor) -> None:
@@ -256,11 +242,11 @@ class Sac:
         loss: Tensor,
         log_prob: Tensor,
         temperature: Tensor,
-        imitated: tuple[Tensor, Tensor],
+        bc: Tensor,
     ) -> None:
         total, q, grasp = critic
         norms = [_gradient_norm(self._critic_parameters), _gradient_norm(self._actor_parameters)]
-        values = [total, q.mean(), q.min(), q.max(), loss, -log_prob.mean(), temperature, *imitated, *norms]
+        values = [total, q.mean(), q.min(), q.max(), loss, -log_prob.mean(), temperature, bc, *norms]
         if grasp is not None:
             values += [grasp[0], grasp[1].mean()]
             values[0] = total - grasp[0]

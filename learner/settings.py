@@ -60,12 +60,6 @@ class SacSettings(Frozen):
         default=10.0, ge=0, description="Weight of the squared error to demonstrated actions in the actor's loss"
     )
     bc_half_life_updates: float = Field(default=20_000.0, gt=0, description="Updates after which bc_weight has halved")
-    imitation_weight: float = Field(
-        default=10.0,
-        ge=0,
-        description="Weight, in the actor's loss, of the squared error to actions after which more came than expected, "
-        "whoever took them; 0 = none of it",
-    )
     matmul: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
         description="Arithmetic of matrix products; 'auto' = bfloat16 where the processor has it in hardware",
