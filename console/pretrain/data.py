@@ -20,7 +20,7 @@ from robot.sim import sim_contract
 
 # What a pixel shows. Jaws apart from the rest of the arm: where they are is half of grasping.
 CLASSES = ("background", "cube", "jaws", "arm")
-LABEL_PX = 64
+LABEL_PX = 32
 FIELD_MARGIN_M = 0.03
 
 
@@ -28,17 +28,14 @@ FIELD_MARGIN_M = 0.03
 class PretrainingSet:
     """Frames and what they show.
 
-    frames: uint8 RGB (N, 128, 128, 3); labels: uint8 classes (N, 64, 64); camera: int64 (N,), 0 wrist, 1 front
-    offset_m: float32 (N, 3), from the tool to the cube; yaw: float32 (N, 2), cosine and sine of four times the cube's,
-        which looks the same after a quarter turn. Both in the base frame, but turned with the arm's base for the wrist
-        camera, which turns with it and cannot see by how much.
+    frames: uint8 RGB (N, 128, 128, 3); labels: int64 classes (N, 32, 32); camera: int64 (N,), 0 wrist, 1 front
+    offset_m: float32 (N, 3), from the tool to the cube in the base frame
     """
 
     frames: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
     camera: NDArray[np.int64]
     offset_m: NDArray[np.float32]
-    yaw: NDArray[np.float32]
 
 
 class FrameSource:
@@ -59,13 +56,9 @@ class FrameSource:
     def draw(self, poses: int) -> PretrainingSet:
         """`poses` poses seen by both cameras: 2 * poses frames."""
         rows = [row for _ in range(poses) for row in self._draw_pose()]
-        frames, labels, cameras, offsets, yaws = zip(*rows, strict=True)
+        frames, labels, cameras, offsets = zip(*rows, strict=True)
         return PretrainingSet(
-            np.stack(frames),
-            np.stack(labels),
-            np.array(cameras),
-            np.stack(offsets).astype(np.float32),
-            np.array([(math.cos(4 * yaw), math.sin(4 * yaw)) for yaw in yaws], np.float32),
+            np.stack(frames), np.stack(labels), np.array(cameras), np.stack(offsets).astype(np.float32)
         )
 
     def close(self) -> None:
@@ -73,28 +66,22 @@ class FrameSource:
         self._colour.close()
         self._segments.close()
 
-    def _draw_pose(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8], int, NDArray[np.float64], float]]:
+    def _draw_pose(self) -> list[tuple[NDArray[np.uint8], NDArray[np.int64], int, NDArray[np.float64]]]:
         self._randomisation.apply(self._generator)
-        offset_m, yaw_rad, pan_rad = self._place()
-        cosine, sine = math.cos(pan_rad), math.sin(pan_rad)  # positive to the right, so this turns back to the left
-        turned_m = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ offset_m
-        seen = ((turned_m, yaw_rad + pan_rad), (offset_m, yaw_rad))
+        offset_m = self._place()
         rows = []
         for index, camera in enumerate((WRIST_CAMERA, FRONT_CAMERA)):
             self._colour.update_scene(self._data, camera=camera)
             self._colour.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
             self._colour.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
             self._segments.update_scene(self._data, camera=camera)
-            geoms = self._segments.render()[:, :, 0]  # (64, 64), -1 where nothing is
+            geoms = self._segments.render()[:, :, 0]  # (32, 32), -1 where nothing is
             labels = np.where(geoms >= 0, self._class_of_geom[np.maximum(geoms, 0)], 0)
-            rows.append((np.array(self._colour.render(), np.uint8), labels.astype(np.uint8), index, *seen[index]))
+            rows.append((np.array(self._colour.render(), np.uint8), labels.astype(np.int64), index, offset_m))
         return rows
 
-    def _place(self) -> tuple[NDArray[np.float64], float, float]:
-        """Put arm and cube somewhere: apart, close, or the cube between the jaws.
-
-        Returns their offset (3,) [m], the cube's yaw and the arm's pan [rad].
-        """
+    def _place(self) -> NDArray[np.float64]:
+        """Put arm and cube somewhere: apart, close, or the cube between the jaws. Returns their offset (3,) [m]."""
         generator, task = self._generator, self._task
         low, high = np.array(ControllerSettings().box_low_m), np.array(ControllerSettings().box_high_m)
         cube_m = np.array(
@@ -120,7 +107,7 @@ class FrameSource:
         yaw = generator.uniform(-math.pi, math.pi)
         self._data.qpos[6:13] = (*cube_m, math.cos(yaw / 2), 0, 0, math.sin(yaw / 2))
         mujoco.mj_forward(self._model, self._data)
-        return np.asarray(cube_m - tool_m), yaw, float(joints[0])
+        return np.asarray(cube_m - tool_m)
 
     def _class_of(self, geom: int) -> int:
         if geom == self._model.geom("cube").id:
