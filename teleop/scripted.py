@@ -16,10 +16,11 @@ _FINGERS_M = 0.01  # the jaws reach so far beyond the tool's place
 class ScriptedOperator:
     """Stands where a person would stand, with a seeded hand.
 
-    In a demonstration it drives throughout, with noise on its actions. In training it leaves the first
-    `explore_steps` to the policy, then takes over for a few steps whenever nothing has come closer for a while: ever
-    less as the policy succeeds. A cube that has been pushed to where the tool cannot get ends the episode as failed:
-    nothing that could be learned would come.
+    In a demonstration it drives throughout, with noise on its actions. In training it leads the first episodes from
+    somewhere on their way to their end, ever fewer of them (as beta falls in DAgger, Ross et al., AISTATS 2011). In the
+    others it leaves the first `explore_steps` to the policy, then takes over for a few steps whenever nothing has come
+    closer for a while: ever less as the policy succeeds. A cube that has been pushed to where the tool cannot get ends
+    the episode as failed: nothing that could be learned would come.
     """
 
     def __init__(self, contract: Contract, settings: OperatorSettings, seed: int) -> None:
@@ -32,6 +33,7 @@ class ScriptedOperator:
         self._low_m, self._high_m = np.array([(each.low, each.high) for each in tool]).T
         self._demonstrating = False
         self._step = 0
+        self._episodes = 0  # of training
 
     def begin_episode(self, *, demonstrating: bool) -> None:
         """Decide how long the policy may explore first."""
@@ -39,6 +41,7 @@ class ScriptedOperator:
         self._step = 0
         self._explore_until = self._draw(self._settings.explore_steps)
         self._takeover_until = 0
+        self._leads_from = self._drawn_lead() if not demonstrating else None
         self._best = -np.inf
         self._stuck_since = 0
         self._expert.begin()
@@ -62,7 +65,11 @@ class ScriptedOperator:
         self._step += 1
         if self._demonstrating:
             return self._act(view, self._settings.demo_noise)
-        if not self._settings.interventions or self._step <= self._explore_until:
+        if not self._settings.interventions:
+            return None
+        if self._leads_from is not None:
+            return self._act(view, self._settings.demo_noise) if self._step > self._leads_from else None
+        if self._step <= self._explore_until:
             return None
         if self._step > self._takeover_until and self._is_stuck(view):
             self._takeover_until = self._step + self._draw(self._settings.takeover_steps)
@@ -71,6 +78,12 @@ class ScriptedOperator:
             return None
         self._stuck_since = self._step
         return self._act(view, self._settings.demo_noise)
+
+    def _drawn_lead(self) -> int | None:
+        """The step after which it leads this episode; None where it only helps."""
+        left = 1 - self._episodes / self._settings.guided_episodes if self._settings.guided_episodes else 0.0
+        self._episodes += 1
+        return self._draw(self._settings.guided_from_step) if self._generator.random() < left else None
 
     def _is_stuck(self, view: OperatorView) -> bool:
         """True when for `patience_steps` the tool has come no closer to the cube, nor the cube higher."""
