@@ -117,6 +117,12 @@ CONDITIONS = (
         "--operator.explore-steps 12 18 --operator.patience-steps 5",
     ),
     _habit("always", "helps at once and all the time", "--operator.explore-steps 0 2 --operator.patience-steps 1"),
+    Condition(
+        "led",
+        HABITS,
+        "leads the first episodes to their end, ever fewer until the 120th; 9,000 steps",
+        (*_steps(9_000), "--operator.guided-episodes", "120"),
+    ),
     _habit("never-over", "goes on where the cube is out of reach", "--operator.gives-up False"),
     _part("2000", "as it comes"),
     _part("random-encoder", "an untrained encoder", "encoder.source", "random:0"),

@@ -81,9 +81,12 @@ class ScriptedOperator:
 
     def _drawn_lead(self) -> int | None:
         """The step after which it leads this episode; None where it only helps."""
-        left = 1 - self._episodes / self._settings.guided_episodes if self._settings.guided_episodes else 0.0
+        guided = self._settings.guided_episodes
+        left = guided - self._episodes
         self._episodes += 1
-        return self._draw(self._settings.guided_from_step) if self._generator.random() < left else None
+        if left <= 0 or self._generator.random() * guided >= left:
+            return None
+        return self._draw(self._settings.guided_from_step)
 
     def _is_stuck(self, view: OperatorView) -> bool:
         """True when for `patience_steps` the tool has come no closer to the cube, nor the cube higher."""

@@ -31,13 +31,13 @@ class OperatorSettings(Frozen):
         default=8, gt=0, description="Steps without progress after which the operator takes over [steps]."
     )
     guided_episodes: int = Field(
-        default=120,
+        default=0,
         ge=0,
-        description="Until so many episodes of training the operator leads some to their end, early: nearly all at "
-        "first, ever fewer, then none.",
+        description="In so many episodes of training, from the actor's start on, the operator leads some to their end: "
+        "nearly all at first, ever fewer, then none.",
     )
     guided_from_step: tuple[int, int] = Field(
-        default=(1, 12), description="When the policy hands over in such an episode [steps, low and high]."
+        default=(1, 12), description="The policy begins such an episode for so many steps [steps, low and high]."
     )
     interventions: bool = Field(default=True, description="Whether the operator takes over at all during training.")
     gives_up: bool = Field(

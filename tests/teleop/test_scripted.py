@@ -70,6 +70,29 @@ def test_hands_stay_off_while_the_policy_explores_and_then_help_briefly() -> Non
     assert all(len(run) <= OperatorSettings().takeover_steps[1] + 1 for run in runs)
 
 
+def test_the_first_episodes_are_led_to_their_end_ever_fewer_and_then_none() -> None:
+    teacher, led = operator(guided_episodes=120), list[bool]()
+    low, high = OperatorSettings().guided_from_step
+    for _ in range(150):
+        teacher.begin_episode(demonstrating=False)
+        hands_on = [teacher.poll(view()).action is not None for _ in range(high + 6)]  # before any help for one stuck
+        led.append(any(hands_on))
+        begun = hands_on.index(True) if led[-1] else len(hands_on)
+        assert low <= begun
+        assert all(hands_on[begun:])
+    assert sum(led[:40]) > sum(led[40:80]) > sum(led[80:120]) > 0
+    assert sum(led[:40]) > 30
+    assert not any(led[120:])
+
+
+def test_demonstrations_do_not_count_as_episodes_that_were_led() -> None:
+    teacher = operator(guided_episodes=2)
+    for _ in range(20):
+        teacher.begin_episode(demonstrating=True)
+    teacher.begin_episode(demonstrating=False)
+    assert any(teacher.poll(view()).action is not None for _ in range(18))
+
+
 def test_progress_keeps_the_hands_off() -> None:
     teacher = operator()
     teacher.begin_episode(demonstrating=False)
