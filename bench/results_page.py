@@ -25,9 +25,10 @@ simulator's truth. **Success** is that of all seeds' trials together, with Wilso
 independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds. Other
 conditions differ from the first one, or from the same with fewer steps, in nothing but what is named. Options
 behind a title are those with which that line was measured instead, of an older preset most often: it is to be compared
-with lines that share them, and is not in the figures. All lines but those with exploration 0.5 had cubes laid at
-random, and a classifier that saw pictures alone. **Wall clock** is from the empty folder to the report; where it is
-long, other runs or tests shared the machine.
+with lines that share them, and is not in the figures. The lines with another look at each reset and those of older
+presets, but for exploration 0.5, had cubes laid at random, and a classifier that saw pictures alone. Parts are examined
+on half as many trials. **Wall clock** is from the empty folder to the report; where it is long, other runs or tests
+shared the machine.
 
     python bench/learning.py --conditions NAME ... --seeds 0 1 2 --keep     # --list: the names
 
