@@ -71,8 +71,9 @@ def _frames(size_px: int) -> tuple[str, ...]:
 
 
 def _strides(scale_m: float) -> tuple[str, ...]:
-    """Along each axis of the tool."""
-    return tuple(word for axis in range(3) for word in (f"--contract.action.{axis}.scale", str(scale_m)))
+    """Along each axis of the tool, by a hand that shakes by as many millimetres as with the strides of 2 cm."""
+    scales = (word for axis in range(3) for word in (f"--contract.action.{axis}.scale", str(scale_m)))
+    return (*scales, "--operator.demo-noise", f"{0.3 * 0.02 / scale_m:g}")
 
 
 LEARNS = "Does it learn?"
