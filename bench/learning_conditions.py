@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from teleop.settings import OperatorSettings
+
 PLAIN = "plain"
+_STRIDE_M = 0.02  # what a full action of the preset moves
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def _frames(size_px: int) -> tuple[str, ...]:
 def _strides(scale_m: float) -> tuple[str, ...]:
     """Along each axis of the tool, by a hand that shakes by as many millimetres as with the strides of 2 cm."""
     scales = (word for axis in range(3) for word in (f"--contract.action.{axis}.scale", str(scale_m)))
-    return (*scales, "--operator.demo-noise", f"{0.3 * 0.02 / scale_m:g}")
+    return (*scales, "--operator.demo-noise", f"{OperatorSettings().demo_noise * _STRIDE_M / scale_m:g}")
 
 
 LEARNS = "Does it learn?"

@@ -10,6 +10,7 @@ from bench import results_page
 from bench.baselines import parse
 from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
+from bench.results_figures import curves, successes
 from bench.results_lines import lines
 from console.presets.load import load_settings
 from console.settings import Settings
@@ -97,6 +98,17 @@ def test_runs_under_older_presets_stand_in_a_line_of_their_own_with_what_differs
         "as it comes, 9,000 steps",
         "as it comes, 9,000 steps; target-entropy -2",
     ]
+
+
+def test_figures_show_conditions_as_they_are_now_and_curves_without_parts() -> None:
+    older = a_row(PLAIN, options=("--learner.sac.target-entropy", "-2", *find(PLAIN).options))
+    rows = [a_row(name, options=find(name).options) for name in (PLAIN, "never", "one-step")]
+    shown, drawn = successes([older, *rows]), curves([older, *rows])
+    titles = [find(name).title for name in (PLAIN, "never", "one-step")]
+    assert all(title in shown for title in titles)
+    assert [title in drawn for title in titles] == [True, True, False]
+    assert drawn.count('class="alone"') == 2
+    assert "target-entropy" not in shown + drawn
 
 
 def test_the_page_and_its_figures_are_what_the_data_say(tmp_path: Path) -> None:
