@@ -124,7 +124,7 @@ CONDITIONS = (
     Condition(
         "led",
         HABITS,
-        "leads the first episodes to their end, ever fewer until the 120th; 9,000 steps",
+        "leads first, ever less; 9,000 steps",
         (*_steps(9_000), "--operator.guided-episodes", "120"),
     ),
     _habit("never-over", "goes on where the cube is out of reach", "--operator.gives-up False"),
