@@ -51,6 +51,11 @@ class Progress:
         """The first number that no episode has had. An episode that a crash has cut stays unfinished."""
         return 0 if self.newest is None else self.newest.episode + 1
 
+    @property
+    def trained_episodes(self) -> int:
+        """Those that are no demonstration; one that failed counts here, for it is none."""
+        return self.next_episode - self.demonstrations
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolRecord:

@@ -48,8 +48,8 @@ def _demonstrations(count: int) -> tuple[str, ...]:
     return (*_steps(6_000), "--loop.demo-episodes", str(count), "--learner.trainer.demo-episodes", str(count))
 
 
-def _habit(name: str, title: str, options: str = "") -> Condition:
-    return Condition(name, HABITS, title, (*_steps(3_000), *options.split()))
+def _habit(name: str, title: str, options: str = "", steps: int = 3_000) -> Condition:
+    return Condition(name, HABITS, title, (*_steps(steps), *options.split()))
 
 
 def _part(name: str, title: str, *option: str) -> Condition:
@@ -84,6 +84,7 @@ DEMONSTRATIONS = "How many demonstrations?"
 HABITS = "What do habits of the operator cost?"
 PARTS = "What does each part bring?"
 
+_NEVER_LEADS = "--operator.guided-episodes 0"
 _RANDOMISED = ("--arm.randomisation.enabled", "True")
 
 CONDITIONS = (
@@ -108,25 +109,26 @@ CONDITIONS = (
     Condition("demos-10", DEMONSTRATIONS, "10", _demonstrations(10)),
     Condition("demos-5", DEMONSTRATIONS, "5", _demonstrations(5)),
     Condition("demos-1", DEMONSTRATIONS, "1", _demonstrations(1)),
-    _habit("3000", "as it comes: late, briefly, often"),
+    _habit("3000", "as it comes: leads first, ever less"),
     _habit("never", "never helps", "--operator.interventions False"),
+    _habit("helps", "leads never, helps late, briefly and often", _NEVER_LEADS),
+    _habit("helps-9000", "the same, 9,000 steps", _NEVER_LEADS, 9_000),
     _habit(
         "finishes",
-        "helps later and finishes the task",
-        "--operator.explore-steps 40 60 --operator.takeover-steps 40 60",
+        "leads never, helps later and finishes the task",
+        f"{_NEVER_LEADS} --operator.explore-steps 40 60 --operator.takeover-steps 40 60",
     ),
     _habit(
         "sooner",
-        "helps before the policy has tried",
-        "--operator.explore-steps 12 18 --operator.patience-steps 5",
+        "leads never, helps before the policy has tried",
+        f"{_NEVER_LEADS} --operator.explore-steps 12 18 --operator.patience-steps 5",
     ),
-    _habit("always", "helps at once and all the time", "--operator.explore-steps 0 2 --operator.patience-steps 1"),
-    Condition(
-        "led",
-        HABITS,
-        "leads first, ever less; 9,000 steps",
-        (*_steps(9_000), "--operator.guided-episodes", "120"),
+    _habit(
+        "always",
+        "leads never, helps at once and all the time",
+        f"{_NEVER_LEADS} --operator.explore-steps 0 2 --operator.patience-steps 1",
     ),
+    _habit("leads-on", "leads every episode to its end", "--operator.guided-episodes 1000000"),
     _habit("never-over", "goes on where the cube is out of reach", "--operator.gives-up False"),
     _part("2000", "as it comes"),
     _part("random-encoder", "an untrained encoder", "encoder.source", "random:0"),

@@ -81,10 +81,11 @@ def run_loop(
     desk: what people tell from elsewhere; None where nobody can
     timing: how the ticks keep time, where somebody watches it meanwhile
     """
-    seed = start_seed(settings.seed, link.progress.next_episode)
-    rehearsing = is_person(settings) and settings.teleop.rehearsal and link.progress.env_steps == 0
+    before = link.progress
+    seed = start_seed(settings.seed, before.next_episode)
+    rehearsing = is_person(settings) and settings.teleop.rehearsal and before.env_steps == 0
     with (
-        opened_operator(settings, seed, emergency, console, desk) as operator,
+        opened_operator(settings, seed, emergency, console, desk, before.trained_episodes) as operator,
         opened_arm(settings, seed, emergency) as env,
     ):
         if rehearsing and not rehearse(env, operator, settings.contract, loud(console), stop):

@@ -26,24 +26,36 @@ from teleop.takeover import Operator
 
 @contextmanager
 def opened_operator(
-    settings: Settings, seed: int, emergency: EmergencyStop, console: Console, desk: CommandDesk | None = None
+    settings: Settings,
+    seed: int,
+    emergency: EmergencyStop,
+    console: Console,
+    desk: CommandDesk | None = None,
+    trained_episodes: int = 0,
 ) -> Iterator[Operator]:
     """The operator, with the devices open while this lasts. Raises `TeleopError` for one that is not there.
 
     emergency: what their keys for it press; console: is told which key does what
     desk: brings what people tell from elsewhere, whom the operator then heeds as well
+    trained_episodes: of the run before; a program that leads at first leads fewer of those to come
     """
     latch = EventLatch(emergency.press, emergency.reset)
+    operator: Operator
     with ExitStack() as stack:
-        operator = _operator(settings, seed, latch, stack, console)
+        if settings.teleop.device == "scripted":
+            operator = _program(settings, seed, latch, trained_episodes)
+        else:
+            operator = _person(settings, latch, stack, console)
         yield operator if desk is None else CommandedOperator(operator, latch, desk)
 
 
-def _operator(settings: Settings, seed: int, latch: EventLatch, stack: ExitStack, console: Console) -> Operator:
+def _program(settings: Settings, seed: int, latch: EventLatch, trained_episodes: int) -> Operator:
+    _require_truth(settings)
+    return AttendedProgram(ScriptedOperator(settings.contract, settings.operator, seed, trained_episodes), latch)
+
+
+def _person(settings: Settings, latch: EventLatch, stack: ExitStack, console: Console) -> Operator:
     teleop = settings.teleop
-    if teleop.device == "scripted":
-        _require_truth(settings)
-        return AttendedProgram(ScriptedOperator(settings.contract, settings.operator, seed), latch)
     device: TeleopDevice
     keyboard: Keyboard | None
     if teleop.device == "keyboard":

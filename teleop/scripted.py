@@ -16,14 +16,16 @@ _FINGERS_M = 0.01  # the jaws reach so far beyond the tool's place
 class ScriptedOperator:
     """Stands where a person would stand, with a seeded hand.
 
-    In a demonstration it drives throughout, with noise on its actions. In training it may lead the first episodes from
+    trained_episodes: those that the run has had before, by which it leads fewer
+
+    In a demonstration it drives throughout, with noise on its actions. In training it leads the first episodes from
     somewhere on their way to their end, ever fewer of them (`guided_episodes`; as beta falls in DAgger, Ross et al.,
     AISTATS 2011). In the others it leaves the first `explore_steps` to the policy, then takes over for a few steps
     whenever nothing has come closer for a while: ever less as the policy succeeds. A cube that has been pushed to where
     the tool cannot get ends the episode as failed: nothing that could be learned would come.
     """
 
-    def __init__(self, contract: Contract, settings: OperatorSettings, seed: int) -> None:
+    def __init__(self, contract: Contract, settings: OperatorSettings, seed: int, trained_episodes: int = 0) -> None:
         self._settings = settings
         self._expert = Expert(contract)
         self._generator = np.random.default_rng(seed)
@@ -33,7 +35,7 @@ class ScriptedOperator:
         self._low_m, self._high_m = np.array([(each.low, each.high) for each in tool]).T
         self._demonstrating = False
         self._step = 0
-        self._episodes = 0  # of training
+        self._episodes = trained_episodes
 
     def begin_episode(self, *, demonstrating: bool) -> None:
         """Decide how long the policy may explore first."""

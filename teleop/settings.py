@@ -31,10 +31,10 @@ class OperatorSettings(Frozen):
         default=8, gt=0, description="Steps without progress after which the operator takes over [steps]."
     )
     guided_episodes: int = Field(
-        default=0,
+        default=120,
         ge=0,
-        description="In so many episodes of training, from the actor's start on, the operator leads some to their end: "
-        "nearly all at first, ever fewer, then none.",
+        description="In so many first episodes of a run's training the operator leads some to their end: nearly all at "
+        "first, ever fewer, then none.",
     )
     guided_from_step: tuple[int, int] = Field(
         default=(1, 12), description="The policy begins such an episode for so many steps [steps, low and high]."

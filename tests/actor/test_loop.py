@@ -126,7 +126,7 @@ def run(
 ) -> tuple[list[Step], list[EpisodeOutcome]]:
     link, outcomes = link or RecordingLink(versions=[1]), list[EpisodeOutcome]()
     onlooker = Onlooker(outcomes)
-    operator = ScriptedOperator(CONTRACT, OperatorSettings(), seed=0)
+    operator = ScriptedOperator(CONTRACT, OperatorSettings(guided_episodes=0), seed=0)
     settings = LoopSettings(demo_episodes=demos, max_env_steps=steps, **changes)
     loop = ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, cameras(), onlooker)
     loop.run(stop or threading.Event())
@@ -185,6 +185,7 @@ def test_a_stop_ends_the_episode_with_its_final_observation(env: ArmEnv) -> None
 
 def test_a_session_goes_on_with_its_numbers_and_budget_and_other_starts(env: ArmEnv) -> None:
     begun = Progress(StepId("0" * 32, 6, 3), in_episode=True, env_steps=100, demonstrations=2)
+    assert begun.trained_episodes == 5
     steps, outcomes = run(env, demos=2, steps=110, link=RecordingLink([1], begun))
     assert [(step.id.episode, step.id.step) for step in steps] == [(7, number) for number in range(10)]
     assert (outcomes[0].demonstration, outcomes[0].env_steps) == (False, 110)
@@ -283,7 +284,7 @@ def test_an_emergency_stop_cuts_the_episode_and_the_next_begins_once_it_is_reset
 
     outcomes: list[EpisodeOutcome] = []
     link, onlooker = Anxious([1]), Onlooker(outcomes)
-    operator = ScriptedOperator(CONTRACT, OperatorSettings(), seed=0)
+    operator = ScriptedOperator(CONTRACT, OperatorSettings(guided_episodes=0), seed=0)
     settings = LoopSettings(demo_episodes=0, max_env_steps=10)
     ControlLoop(env, CONTRACT, settings, link, Downwards(), operator, 0, cameras(), onlooker).run(threading.Event())
     assert [outcome.steps for outcome in outcomes] == [5, 5]

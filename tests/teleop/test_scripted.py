@@ -31,8 +31,13 @@ def view(
     return OperatorView(proprioception, np.array([*cube_m, cube_z_m, 0.0, float(held)], np.float32))
 
 
-def operator(**settings: object) -> ScriptedOperator:
-    return ScriptedOperator(CONTRACT, OperatorSettings.model_validate(settings), seed=0)
+def operator(trained_episodes: int = 0, **settings: object) -> ScriptedOperator:
+    return ScriptedOperator(CONTRACT, OperatorSettings.model_validate(settings), 0, trained_episodes)
+
+
+def helper(**settings: object) -> ScriptedOperator:
+    """It leads no episode, and helps only where the policy is stuck."""
+    return operator(guided_episodes=0, **settings)
 
 
 def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
@@ -60,7 +65,7 @@ def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
 
 
 def test_hands_stay_off_while_the_policy_explores_and_then_help_briefly() -> None:
-    teacher = operator()
+    teacher = helper()
     teacher.begin_episode(demonstrating=False)
     hands_on = [teacher.poll(view()).action is not None for _ in range(60)]  # a tool that never comes closer
     low, high = OperatorSettings().explore_steps
@@ -71,7 +76,8 @@ def test_hands_stay_off_while_the_policy_explores_and_then_help_briefly() -> Non
 
 
 def test_the_first_episodes_are_led_to_their_end_ever_fewer_and_then_none() -> None:
-    teacher, led = operator(guided_episodes=120), list[bool]()
+    teacher, led = operator(), list[bool]()
+    assert OperatorSettings().guided_episodes == 120
     low, high = OperatorSettings().guided_from_step
     for _ in range(150):
         teacher.begin_episode(demonstrating=False)
@@ -93,15 +99,24 @@ def test_demonstrations_do_not_count_as_episodes_that_were_led() -> None:
     assert any(teacher.poll(view()).action is not None for _ in range(18))
 
 
+@pytest.mark.parametrize(("trained", "led"), [(0, 18), (60, 10), (110, 0), (500, 0)])
+def test_an_operator_that_comes_back_goes_on_leading_where_the_run_stands(trained: int, led: int) -> None:
+    teacher, hands_on = operator(trained), 0
+    for _ in range(20):
+        teacher.begin_episode(demonstrating=False)
+        hands_on += any([teacher.poll(view()).action is not None for _ in range(18)])
+    assert abs(hands_on - led) <= 3
+
+
 def test_progress_keeps_the_hands_off() -> None:
-    teacher = operator()
+    teacher = helper()
     teacher.begin_episode(demonstrating=False)
     tool_heights_m = np.linspace(0.30, 0.02, 60)  # ever closer to the cube
     assert all(teacher.poll(view((0.25, 0.05, float(height)))).action is None for height in tool_heights_m)
 
 
 def test_no_stuck_episode_goes_without_help_however_many_went_well_before() -> None:
-    teacher = operator()
+    teacher = helper()
     for _ in range(50):
         teacher.begin_episode(demonstrating=False)
         assert teacher.poll(view()).action is None
