@@ -64,7 +64,8 @@ class Settings:
     """When it goes home [s]."""
     seed: int = 0
     """Seed of its trembling."""
-    operator: OperatorSettings = field(default_factory=OperatorSettings)
+    operator: OperatorSettings = field(default_factory=lambda: OperatorSettings(guided_episodes=0))
+    """It helps where the policy is stuck, and leads no episode: so docs/leader.md measured it."""
 
 
 class Stage(Enum):

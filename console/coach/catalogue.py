@@ -60,8 +60,9 @@ RULES: Mapping[str, Rule] = {
         "The reward is paid once, at success: without it a whole episode teaches the critics nothing but zeros. "
         "HIL-SERL helps so much that at least every third episode is rewarded.",
         (GUIDE, PAPER),
-        "Help a little more: lead the policy to where it can succeed, then release. If it needs you to the end, record "
-        "more demonstrations, or make the field smaller first (task.field_x_m, task.field_y_m).",
+        "Help more: in the first hundred episodes lead the arm to the end of the task, ever more rarely; later lead it "
+        "to where the policy can succeed, then release. If it still needs you to the end, record more demonstrations, "
+        "or make the field smaller first (task.field_x_m, task.field_y_m).",
     ),
     "weak_cells": Rule(
         "Some places are weaker than the rest",

@@ -108,7 +108,7 @@ class RunEvidence(Frozen):
         """Demonstrations that are learned from and succeeded."""
         return [it for it in self.episodes if it.kind == "demo" and it.complete and it.success and not it.rejected]
 
-    def recent_takeovers(self, episodes: int) -> list[TakeoverEvidence]:
-        """Takeovers in the newest `episodes` training episodes, in their order."""
-        counting = [index for index, episode in enumerate(self.episodes) if episode.counts][-episodes:]
+    def recent_takeovers(self, episodes: int, after: int = 0) -> list[TakeoverEvidence]:
+        """Takeovers in the newest `episodes` training episodes, in their order; none in the first `after`."""
+        counting = [index for index, episode in enumerate(self.episodes) if episode.counts][after:][-episodes:]
         return [takeover for takeover in self.takeovers if counting and takeover.episode >= counting[0]]

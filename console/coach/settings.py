@@ -13,6 +13,11 @@ class OperatorThresholds(Frozen):
     episodes: int = Field(
         default=50, gt=0, description="Newest training episodes that are looked at: habits of an hour ago are over."
     )
+    led_episodes: int = Field(
+        default=120,
+        ge=0,
+        description="First training episodes, in which any help is right: led to their end, a policy learned sooner.",
+    )
     fewest: int = Field(default=8, gt=0, description="Takeovers below which nothing is said of them: a few prove none.")
     explore_steps: int = Field(
         default=20, ge=0, description="Steps that the policy is left alone at first; HIL-SERL says 20 to 30 [steps]."
@@ -46,7 +51,7 @@ class ProgressThresholds(Frozen):
         default=20, gt=0, description="The share of human steps is compared between the first and the last so many."
     )
     falling_fewest: int = Field(
-        default=60, gt=0, description="Training episodes before help is expected to fall: an hour's first third."
+        default=120, gt=0, description="Training episodes before help is expected to fall: at first it may lead."
     )
     falling_floor: float = Field(
         default=0.15, ge=0, le=1, description="A share of human steps below this needs to fall no more [1]."

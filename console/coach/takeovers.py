@@ -1,4 +1,8 @@
-"""The coach's rules of how a person helps: when, for how long, and who ends the task."""
+"""The coach's rules of how a person helps: when, for how long, and who ends the task.
+
+None of them looks at a run's first episodes: led to their end, ever fewer of them, a policy learned sooner
+(docs/results.md).
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,15 @@ from statistics import median
 from console.coach.advice import Severity
 from console.coach.evidence import RunEvidence, TakeoverEvidence
 from console.coach.seen import Lacks, Outcome, Seen, histogram
-from console.coach.settings import CoachSettings
+from console.coach.settings import CoachSettings, OperatorThresholds
 
 
 def explore_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     """The policy is to act alone for a while before it is helped."""
     operator = settings.operator
-    first = list(_by_episode(evidence.recent_takeovers(operator.episodes)).values())
+    first = list(_by_episode(_looked_at(evidence, operator)).values())
     if len(first) < operator.fewest:
-        return _too_few(evidence, len(first), operator.fewest, "helped episodes")
+        return _too_few(evidence, operator, len(first), "helped episodes")
     begun = [takeovers[0].first_step for takeovers in first]
     early = sum(step < operator.explore_steps for step in begun) / len(begun)
     if early <= operator.early_share:
@@ -34,9 +38,9 @@ def explore_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
 def brief_takeovers(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     """Brief and frequent, not long and rare."""
     operator = settings.operator
-    lengths = [takeover.steps for takeover in evidence.recent_takeovers(operator.episodes)]
+    lengths = [takeover.steps for takeover in _looked_at(evidence, operator)]
     if len(lengths) < operator.fewest:
-        return _too_few(evidence, len(lengths), operator.fewest, "takeovers")
+        return _too_few(evidence, operator, len(lengths), "takeovers")
     share = sum(steps > operator.long_steps for steps in lengths) / len(lengths)
     if share <= operator.long_share:
         return None
@@ -55,11 +59,11 @@ def finished_by_hand(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     operator = settings.operator
     helped = {
         episode: takeovers[-1]
-        for episode, takeovers in _by_episode(evidence.recent_takeovers(operator.episodes)).items()
+        for episode, takeovers in _by_episode(_looked_at(evidence, operator)).items()
         if evidence.episodes[episode].success
     }
     if len(helped) < operator.fewest:
-        return _too_few(evidence, len(helped), operator.fewest, "helped successes")
+        return _too_few(evidence, operator, len(helped), "helped successes")
     by_hand = [it.steps for episode, it in helped.items() if _ends(it, evidence.episodes[episode].steps)]
     share = len(by_hand) / len(helped)
     if share <= operator.by_hand_share:
@@ -84,8 +88,13 @@ def _ends(takeover: TakeoverEvidence, steps: int) -> bool:
     return takeover.first_step + takeover.steps == steps
 
 
-def _too_few(evidence: RunEvidence, there: int, wanted: int, of_what: str) -> Outcome:
+def _looked_at(evidence: RunEvidence, operator: OperatorThresholds) -> list[TakeoverEvidence]:
+    return evidence.recent_takeovers(operator.episodes, after=operator.led_episodes)
+
+
+def _too_few(evidence: RunEvidence, operator: OperatorThresholds, there: int, of_what: str) -> Outcome:
     """Who does not help any more needs no advice on helping; who has hardly begun cannot be judged."""
-    if len(evidence.online()) >= wanted:
+    if len(evidence.online()) - operator.led_episodes >= operator.fewest:
         return None
-    return Lacks(f"{there} {of_what} so far, {wanted} are needed")
+    after = f" after the first {operator.led_episodes} training episodes" if operator.led_episodes else ""
+    return Lacks(f"{there} {of_what}{after} so far, {operator.fewest} are needed")

@@ -33,7 +33,13 @@ FAST = load_preset(Settings, "fast")
 
 def settings_of(runs: Path) -> Settings:
     return Settings.model_validate(
-        FAST.model_dump() | {"contract": CONTRACT.model_dump(), "runs": runs, "run": "taught"}
+        FAST.model_dump()
+        | {
+            "contract": CONTRACT.model_dump(),
+            "runs": runs,
+            "run": "taught",
+            "coach": {"operator": {"led_episodes": 0}},  # it is too short a run to begin by leading
+        }
     )
 
 

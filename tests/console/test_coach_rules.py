@@ -24,7 +24,7 @@ from learner.clipping import ClipShares
 from learner.health import FLAG
 
 FIELD = Grid(rows=5, columns=5, x_low_m=0.20, x_high_m=0.30, y_low_m=-0.08, y_high_m=0.08)
-DEMOS, EPISODES = 20, 100
+DEMOS, LED, EPISODES = 20, 120, 100
 
 
 def demo(steps: int = 30) -> EpisodeEvidence:
@@ -39,20 +39,31 @@ def episode(index: int, steps: int = 40, human_steps: int = 0, *, success: bool 
     )
 
 
+def led_episodes() -> list[EpisodeEvidence]:
+    """The first of training, ever fewer of them led to their end, from the seventh step on."""
+    return [episode(index, 26, 20 if 37 * index % LED >= index else 0) for index in range(LED)]
+
+
 def good_episodes() -> list[EpisodeEvidence]:
-    """Twenty brisk demonstrations; then help of 6 steps in every episode, less and less often, and success rises."""
+    """Twenty brisk demonstrations, episodes that are led; then brief help, less and less often, and success rises."""
     helped = [True] * 20 + [index % 2 == 0 for index in range(40)] + [index % 8 == 0 for index in range(40)]
     failed = {index for index in range(EPISODES) if (index < 20 and index % 2) or (index < 60 and index % 7 == 3)}
     online = [
         episode(index, 80 if index in failed else 40, 6 * helped[index], success=index not in failed)
         for index in range(EPISODES)
     ]
-    return [demo(28 + index % 6) for index in range(DEMOS)] + online
+    return [demo(28 + index % 6) for index in range(DEMOS)] + led_episodes() + online
 
 
 def good_takeovers(episodes: list[EpisodeEvidence], first_step: int = 24, steps: int = 6) -> list[TakeoverEvidence]:
+    """One in each episode that was helped; in those that were led, to the end."""
     return [
-        TakeoverEvidence(episode=index, first_step=first_step, steps=steps, begun_m=it.cube_m)
+        TakeoverEvidence(
+            episode=index,
+            first_step=6 if it.human_steps == 20 else first_step,
+            steps=20 if it.human_steps == 20 else steps,
+            begun_m=it.cube_m,
+        )
         for index, it in enumerate(episodes)
         if it.human_steps
     ]
@@ -160,8 +171,20 @@ class TestSilence:
         assert lacks["reward_too_rare"] == "1 training episodes so far, 15 are needed"
         assert not {"value_above_bound", "stale_weights", "explore_first", "collapse"} - lacks.keys()
 
+    def test_who_leads_the_first_episodes_to_their_end_is_told_nothing_about_helping(self) -> None:
+        coaching = advise(with_episodes([demo() for _ in range(20)] + led_episodes()))
+        assert coaching.advice == ()
+        lacks = {each.rule: each.lacks for each in coaching.not_judged}
+        assert {"explore_first", "brief_takeovers", "finished_by_hand"} <= lacks.keys()
+        assert lacks["explore_first"] == "0 helped episodes after the first 120 training episodes so far, 8 are needed"
+
+    def test_who_leads_on_afterwards_is_told(self) -> None:
+        episodes = [demo() for _ in range(20)] + led_episodes() + [episode(index, 26, 20) for index in range(20)]
+        advice = advise(with_episodes(episodes)).advice
+        assert {each.rule for each in advice} >= {"explore_first", "finished_by_hand", "help_not_falling"}
+
     def test_who_needs_no_help_any_more_is_told_nothing_about_helping(self) -> None:
-        episodes = [demo() for _ in range(20)] + [episode(index) for index in range(60)]
+        episodes = [demo() for _ in range(20)] + [episode(index) for index in range(140)]
         coaching = advise(with_episodes(episodes))
         assert coaching.advice == ()
         assert {"explore_first", "brief_takeovers", "finished_by_hand"} <= set(coaching.content)
@@ -200,12 +223,12 @@ class TestHelping:
         assert "9 of the last 9 helped successes ended while you drove, after 6 steps by hand" in advice.seen
 
     def test_as_much_as_at_the_beginning(self) -> None:
-        episodes = [demo() for _ in range(20)] + [episode(index, 40, 8) for index in range(80)]
+        episodes = [demo() for _ in range(20)] + [episode(index, 40, 8) for index in range(140)]
         advice = only(with_episodes(episodes))
         assert advice.rule == "help_not_falling"
         assert advice.figures == {"first_share": 0.2, "last_share": 0.2}
         assert isinstance(advice.evidence, Curve)
-        assert advice.evidence.x[-1] == 80
+        assert advice.evidence.x[-1] == 140
 
 
 class TestProgress:

@@ -104,7 +104,7 @@ def test_an_operator_that_comes_back_goes_on_leading_where_the_run_stands(traine
     teacher, hands_on = operator(trained), 0
     for _ in range(20):
         teacher.begin_episode(demonstrating=False)
-        hands_on += any([teacher.poll(view()).action is not None for _ in range(18)])
+        hands_on += any(teacher.poll(view()).action is not None for _ in range(18))
     assert abs(hands_on - led) <= 3
 
 
