@@ -18,7 +18,7 @@ from console.dashboard.child import dashboard_url
 from console.errors import ConsoleError
 from console.presets.load import dump_settings, load_settings
 from console.report.main import paper_deviations, report_run
-from console.run_folder import READY_FILE, SETTINGS_FILE, STORE_FILE
+from console.run_folder import POLICY_FILE, READY_FILE, SETTINGS_FILE, STORE_FILE
 from console.settings import Settings
 from console.statistics import running_average
 from console.stopping import Child
@@ -45,6 +45,7 @@ def main(argv: list[str]) -> int:
 
             make_classifier(settings, console)
         teach_run(settings, console)
+        _require_policy(settings)
         console.print(
             "[bold]evaluating[/] the policy alone: deterministic actions, no operator, judged by the simulator's truth"
         )
@@ -89,6 +90,14 @@ def teach_run(settings: Settings, console: Console) -> None:
     if learner.status != 0:
         raise ConsoleError(
             f"learner: ended with status {learner.status}; the end of {learner.log}:\n{learner.last_lines()}"
+        )
+
+
+def _require_policy(settings: Settings) -> None:
+    if not (settings.folder / POLICY_FILE).is_file():
+        raise ConsoleError(
+            f"loop.max_env_steps: got {settings.loop.max_env_steps}, and the {settings.loop.demo_episodes} demonstrations "
+            f"that were asked for left none of them to train with; ask for more steps, or for fewer loop.demo_episodes"
         )
 
 

@@ -120,6 +120,16 @@ def test_the_demo_learns_a_little_and_reports_it(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+def test_a_budget_that_demonstrations_have_spent_alone_is_told_as_such_and_reported(tmp_path: Path) -> None:
+    demo = start(tmp_path, *SHORT, "--loop.max-env-steps", "15")
+    output, _ = demo.communicate(timeout=400)
+    assert demo.returncode == 1, output
+    said = " ".join(output.split())
+    assert "loop.max_env_steps: got 15, and the 2 demonstrations that were asked for left none of them" in said
+    assert json.loads((tmp_path / "small" / "report.json").read_text())["env_steps"] == 15
+    assert processes_of(tmp_path) == []
+
+
 PAPER = (
     *("--loop.max-env-steps", "180", "--evaluation.columns", "1", "--evaluation.yaws", "1"),
     *("--learner.features.views", "2", "--learner.sac.batch-size", "32"),
