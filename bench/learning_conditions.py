@@ -112,7 +112,7 @@ CONDITIONS = (
     _habit("3000", "as it comes: leads first, ever less"),
     _habit("never", "never helps", "--operator.interventions False"),
     _habit("helps", "leads never, helps late, briefly and often", _NEVER_LEADS),
-    _habit("helps-9000", "the same, 9,000 steps", _NEVER_LEADS, 9_000),
+    _habit("helps-9000", "leads never, helps late; 9,000 steps", _NEVER_LEADS, 9_000),
     _habit(
         "finishes",
         "leads never, helps later and finishes the task",

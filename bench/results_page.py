@@ -25,11 +25,9 @@ demonstrates and helps, and at the end the policy alone is examined on the grid,
 simulator's truth. **Success** is that of all seeds' trials together, with Wilson's 95 % interval, which takes trials
 as independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds.
 Other conditions differ from the first one, or from the same with fewer steps, in nothing but what is named. Options
-behind a title are those with which that line was measured instead, of an older preset most often: it is to be
-compared with lines that share them, and is not in the figures. The lines with another look at each reset and those of
-older presets, but for exploration 0.5, had cubes laid at random, and a classifier that saw pictures alone. Parts are
-examined on half as many trials (`--yaws 4`). **Wall clock** is from the empty folder to the report, with the
-classifier where the run has trained it; where it is long, other runs or tests shared the machine.
+behind a title are those with which that line was measured instead, of an older preset most often; it is not in the
+figures. Parts are examined on half as many trials (`--yaws 4`). **Wall clock** is from the empty folder to the
+report, with the classifier where the run has trained it; the first line had the machine alone, the others shared it.
 
     python bench/learning.py --conditions NAME ... --seeds 0 1 2 --keep     # --list: the names
 
