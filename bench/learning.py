@@ -29,6 +29,8 @@ from bench.learning_run import RunFailed, as_json, code_now, imitate, read_run, 
 from bench.lerobot_settings import PeerSettings  # noqa: E402
 from bench.longer_run import teach_further  # noqa: E402
 
+ALL = "all"
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -37,15 +39,15 @@ class Options:
     preset: str = "demo"
     """Of conditions that name no other."""
     conditions: tuple[str, ...] = (PLAIN,)
-    """By name, see --list."""
+    """By name, see --list; `all` for the whole table."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One run of each condition with each."""
     rows: int = 5
     """Of the evaluation's grid."""
     columns: int = 5
     """Of the evaluation's grid."""
-    yaws: int = 8
-    """Trials in each cell."""
+    yaws: int | None = None
+    """Trials in each cell; those of the condition by default."""
     folder: Path = Path("runs/learning")
     """Where the runs lie, and stay."""
     json: bool = False
@@ -57,13 +59,18 @@ class Options:
     show: Annotated[bool, tyro.conf.arg(name="list")] = False
     """List the conditions, and run nothing."""
 
+    @property
+    def chosen(self) -> tuple[Condition, ...]:
+        """The conditions; others build on the plain one, which comes first."""
+        return CONDITIONS if self.conditions == (ALL,) else tuple(map(find, self.conditions))
+
 
 def measure(options: Options, console: Console) -> list[Row]:
     """Run all; each row is kept as soon as it is there."""
     rows, code = list[Row](), code_now()
     options.folder.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
-        for condition in map(find, options.conditions):
+        for condition in options.chosen:
             try:
                 row = _one(condition, seed, code, options, console)
             except RunFailed as error:
@@ -76,7 +83,7 @@ def measure(options: Options, console: Console) -> list[Row]:
 
 
 def _one(condition: Condition, seed: int, code: str, options: Options, console: Console) -> Row:
-    name, grid = run_name(condition, seed), (options.rows, options.columns, options.yaws)
+    name, grid = run_name(condition, seed), (options.rows, options.columns, options.yaws or condition.yaws)
     if condition.imitates:
         row = imitate(condition, options.preset, seed, grid, options.folder, code)
     elif condition.by_lerobot:
@@ -110,7 +117,7 @@ def main() -> None:
     rows = measure(options, console)
     if options.json:
         print(as_json(rows))
-    sys.exit(len(rows) < len(options.seeds) * len(options.conditions))
+    sys.exit(len(rows) < len(options.seeds) * len(options.chosen))
 
 
 if __name__ == "__main__":

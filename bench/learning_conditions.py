@@ -8,6 +8,10 @@ from typing import Literal
 from teleop.settings import OperatorSettings
 
 PLAIN = "plain"
+LEARNS = "Does it learn?"
+DEMONSTRATIONS = "How many demonstrations?"
+HABITS = "What do habits of the operator cost?"
+PARTS = "What does each part bring?"
 _STRIDE_M = 0.02  # what a full action of the preset moves
 
 
@@ -38,6 +42,11 @@ class Condition:
     def pays_itself(self) -> bool:
         """Its world, its contract or its encoder is another one: it needs a reward classifier of its own."""
         return any(option.startswith(("--arm.", "--contract.", "--learner.encoder.")) for option in self.options)
+
+    @property
+    def yaws(self) -> int:
+        """Trials in each cell; parts, of which there are many, make do with half as many."""
+        return 4 if self.group == PARTS else 8
 
 
 def _steps(count: int) -> tuple[str, ...]:
@@ -78,11 +87,6 @@ def _strides(scale_m: float) -> tuple[str, ...]:
     scales = (word for axis in range(3) for word in (f"--contract.action.{axis}.scale", str(scale_m)))
     return (*scales, "--operator.demo-noise", f"{OperatorSettings().demo_noise * _STRIDE_M / scale_m:g}")
 
-
-LEARNS = "Does it learn?"
-DEMONSTRATIONS = "How many demonstrations?"
-HABITS = "What do habits of the operator cost?"
-PARTS = "What does each part bring?"
 
 _NEVER_LEADS = "--operator.guided-episodes 0"
 _RANDOMISED = ("--arm.randomisation.enabled", "True")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policy.statistics import Interval, StatisticsError, wilson_interval
 
-__all__ = ["Interval", "StatisticsError", "running_average", "running_ratio", "wilson_interval"]
+__all__ = ["Interval", "StatisticsError", "binomial_tail", "running_average", "running_ratio", "wilson_interval"]
+
+
+def binomial_tail(successes: int, trials: int, rate: float) -> float:
+    """Chance of at most so many successes in independent trials, each of which succeeds at the rate [1]."""
+    return sum(comb(trials, n) * rate**n * (1 - rate) ** (trials - n) for n in range(successes + 1))
 
 
 def running_average(values: Sequence[float] | NDArray[np.float64], window: int) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ CAMERAS = Source(text="Cameras: what drifts, and what to lock", url="docs/camera
 CLASSIFIER = Source(text="The reward classifier", url="docs/classifier.md")
 SAFETY = Source(text="Safety: what the guard does to an action", url="docs/safety.md")
 DEMOS = Source(text="Recording demonstrations", url="docs/recording.md")
+RESULTS = Source(text="What habits of the operator cost", url="docs/results.md#what-do-habits-of-the-operator-cost")
 EVALUATION = Source(text="Evaluation", url="docs/evaluation.md")
 
 
@@ -33,6 +34,14 @@ class Rule:
 
 
 RULES: Mapping[str, Rule] = {
+    "lead_first": Rule(
+        "You could lead more at first",
+        "Your way on from where the policy has got to is what it lacks most in the beginning. With a hand that led the "
+        "first episodes to their end, ever fewer of them, a policy came to 99.8 % in simulation, without to 98.0 %.",
+        (RESULTS,),
+        "Let the policy begin, for a second at most, then lead the arm to the end of the task: in nearly every episode "
+        "at first, in half of them around the 60th, in none after the 120th.",
+    ),
     "explore_first": Rule(
         "You help before the policy has tried",
         "Only what the policy does by itself shows the critics where it goes wrong; what it is never let to try, it "

@@ -104,11 +104,15 @@ class RunEvidence(Frozen):
         """Training episodes that say something of the policy."""
         return [episode for episode in self.episodes if episode.counts]
 
+    def online_places(self) -> list[int]:
+        """Where those are among all episodes."""
+        return [index for index, episode in enumerate(self.episodes) if episode.counts]
+
     def demos(self) -> list[EpisodeEvidence]:
         """Demonstrations that are learned from and succeeded."""
         return [it for it in self.episodes if it.kind == "demo" and it.complete and it.success and not it.rejected]
 
     def recent_takeovers(self, episodes: int, after: int = 0) -> list[TakeoverEvidence]:
         """Takeovers in the newest `episodes` training episodes, in their order; none in the first `after`."""
-        counting = [index for index, episode in enumerate(self.episodes) if episode.counts][after:][-episodes:]
+        counting = self.online_places()[after:][-episodes:]
         return [takeover for takeover in self.takeovers if counting and takeover.episode >= counting[0]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import NormalDist
 
 from console.coach.advice import FieldMap, Severity
 from console.coach.evidence import Place, RunEvidence
 from console.coach.seen import Lacks, Outcome, Seen
 from console.coach.settings import CoachSettings, ProgressThresholds
 from console.report.data import CellResult, Grid
-from console.statistics import wilson_interval
+from console.statistics import binomial_tail
 
 _MOST_NAMED = 4
 
@@ -79,12 +80,12 @@ def _average(cells: dict[tuple[int, int], CellResult]) -> float:
 
 def _weak(cells: dict[tuple[int, int], CellResult], progress: ProgressThresholds) -> list[tuple[int, int]]:
     """Cells that are below the average by more than chance, weakest first."""
-    average = _average(cells)
+    average, chance = _average(cells), NormalDist().cdf(-progress.weak_z)
     return [
         cell
         for cell, result in sorted(cells.items(), key=lambda item: (item[1].rate, item[0]))
         if result.n - result.successes >= progress.weak_failures
-        and wilson_interval(result.successes, result.n, progress.weak_z).high < average
+        and binomial_tail(result.successes, result.n, average) < chance
     ]
 
 

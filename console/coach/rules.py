@@ -18,6 +18,7 @@ JUDGES: Mapping[str, Callable[[RunEvidence, CoachSettings], Outcome]] = {
     "camera_drift": desk.camera_drift,
     "judge_disagrees": desk.judge_disagrees,
     "reward_too_rare": progress.reward_too_rare,
+    "lead_first": takeovers.lead_first,
     "brief_takeovers": takeovers.brief_takeovers,
     "finished_by_hand": takeovers.finished_by_hand,
     "explore_first": takeovers.explore_first,

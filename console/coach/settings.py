@@ -16,7 +16,19 @@ class OperatorThresholds(Frozen):
     led_episodes: int = Field(
         default=120,
         ge=0,
-        description="First training episodes, in which any help is right: led to their end, a policy learned sooner.",
+        description="First training episodes, in which any help is right: led to their end, a policy learned better.",
+    )
+    lead_window: int = Field(
+        default=15, gt=0, description="Newest of these that are looked at, and below which nothing is said of leading."
+    )
+    lead_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Of the episodes that should be led (all at first, then linearly to none) so many are enough [1].",
+    )
+    lead_until: float = Field(
+        default=0.8, gt=0, le=1, description="A policy that succeeds alone in a larger share needs no hand to lead [1]."
     )
     fewest: int = Field(default=8, gt=0, description="Takeovers below which nothing is said of them: a few prove none.")
     explore_steps: int = Field(
@@ -71,8 +83,8 @@ class ProgressThresholds(Frozen):
     weak_z: float = Field(
         default=2.807,
         gt=0,
-        description="A cell is weak when the upper end of its Wilson interval of so many standard deviations lies "
-        "below the average: 1 in 400 cells does so by chance, and a map has 25.",
+        description="A cell is weak when one as good as the average would have so few successes no more often than a "
+        "normal value lies so many standard deviations below its mean: by chance 1 in 400 cells, and a map has 25.",
     )
     weak_failures: int = Field(default=2, gt=0, description="Failures below which no cell is weak: one may be luck.")
     weak_episodes: int = Field(

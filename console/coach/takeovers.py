@@ -1,7 +1,7 @@
 """The coach's rules of how a person helps: when, for how long, and who ends the task.
 
-None of them looks at a run's first episodes: led to their end, ever fewer of them, a policy learned sooner
-(docs/results.md).
+In a run's first episodes that is another matter than later: led to their end, ever fewer of them, a policy learned
+better (docs/results.md). So `lead_first` looks at these alone, and the others never do.
 """
 
 from __future__ import annotations
@@ -10,8 +10,39 @@ from statistics import median
 
 from console.coach.advice import Severity
 from console.coach.evidence import RunEvidence, TakeoverEvidence
-from console.coach.seen import Lacks, Outcome, Seen, histogram
+from console.coach.seen import Lacks, Outcome, Seen, histogram, thinned
 from console.coach.settings import CoachSettings, OperatorThresholds
+from console.statistics import running_average
+
+
+def lead_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
+    """In the first episodes a hand is to lead the arm to the end of the task, ever more rarely."""
+    operator = settings.operator
+    online = evidence.online_places()
+    if len(online) >= operator.led_episodes:
+        return None
+    if len(online) < operator.lead_window:
+        return Lacks(f"{len(online)} training episodes so far, {operator.lead_window} are needed")
+    recent = online[-operator.lead_window :]
+    ended_by_hand = {it.episode for it in evidence.takeovers if _ends(it, evidence.episodes[it.episode].steps)}
+    led = sum(episode in ended_by_hand for episode in recent)
+    alone = sum(evidence.episodes[episode].alone for episode in recent) / len(recent)
+    expected = sum(1 - place / operator.led_episodes for place in range(len(online) - len(recent), len(online)))
+    if led >= operator.lead_share * expected or alone > operator.lead_until:
+        return None
+    shares = running_average([episode in ended_by_hand for episode in online], operator.lead_window)
+    return Seen(
+        Severity.HINT,
+        f"in {led} of the last {len(recent)} training episodes you drove to the end, a hand that leads at first would "
+        f"have in {expected:.0f}; alone the policy succeeded in {alone:.0%}",
+        {"led": float(led), "expected": expected, "alone_share": alone},
+        thinned(
+            f"Share of the last {operator.lead_window} episodes that a hand ended",
+            "training episodes",
+            [float(index) for index in range(1, len(online) + 1)],
+            [float(value) for value in shares],
+        ),
+    )
 
 
 def explore_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:

@@ -96,8 +96,9 @@ def teach_run(settings: Settings, console: Console) -> None:
 def _require_policy(settings: Settings) -> None:
     if not (settings.folder / POLICY_FILE).is_file():
         raise ConsoleError(
-            f"loop.max_env_steps: got {settings.loop.max_env_steps}, and the {settings.loop.demo_episodes} demonstrations "
-            f"that were asked for left none of them to train with; ask for more steps, or for fewer loop.demo_episodes"
+            f"loop.max_env_steps: got {settings.loop.max_env_steps}, and the {settings.loop.demo_episodes} "
+            "demonstrations that were asked for left none of them to train with; ask for more steps, or for fewer "
+            "loop.demo_episodes"
         )
 
 

@@ -144,7 +144,9 @@ def test_it_demonstrates_and_nudges_through_the_leader(tmp_path: Path) -> None:
     ):
         cameras = remote.tell(State())["cameras"]
         settings = settings_of(tmp_path, (cameras["wrist"]["port"], cameras["front"]["port"]))
-        hand = LeaderHand(eyes, Settings(tmp_path, operator=OperatorSettings(explore_steps=(10, 15), guided_episodes=0)))
+        hand = LeaderHand(
+            eyes, Settings(tmp_path, operator=OperatorSettings(explore_steps=(10, 15), guided_episodes=0))
+        )
         done = threading.Event()
 
         thread = threading.Thread(target=keep_looking, args=(hand, done.is_set))

@@ -8,6 +8,7 @@ import pytest
 
 from bench import results_page
 from bench.baselines import parse
+from bench.learning import Options
 from bench.learning_conditions import CONDITIONS, PLAIN, Condition, find
 from bench.learning_row import DATA, Exam, Row, keep_rows, read_rows
 from bench.results_figures import curves, successes
@@ -69,6 +70,13 @@ def test_another_world_contract_or_encoder_needs_a_classifier_of_its_own() -> No
 def test_a_condition_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(SystemExit, match=r"'slow': there is none, expected one of plain, "):
         find("slow")
+
+
+def test_all_are_chosen_by_one_word_the_plain_run_first_which_others_build_on() -> None:
+    assert Options(conditions=("all",)).chosen == CONDITIONS
+    assert CONDITIONS[0].name == PLAIN
+    assert Options(conditions=("never", "one-step")).chosen == (find("never"), find("one-step"))
+    assert (find("never").yaws, find("one-step").yaws) == (8, 4)
 
 
 def test_a_run_again_takes_the_place_of_the_first(tmp_path: Path) -> None:

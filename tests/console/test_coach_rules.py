@@ -168,7 +168,7 @@ class TestSilence:
         assert "no step says what was clipped" in lacks["clipped_actions"]
         assert "no reference of the demonstrations' pictures" in lacks["camera_drift"]
         assert "0 episodes with both" in lacks["judge_disagrees"]
-        assert lacks["reward_too_rare"] == "1 training episodes so far, 15 are needed"
+        assert lacks["reward_too_rare"] == lacks["lead_first"] == "1 training episodes so far, 15 are needed"
         assert not {"value_above_bound", "stale_weights", "explore_first", "collapse"} - lacks.keys()
 
     def test_who_leads_the_first_episodes_to_their_end_is_told_nothing_about_helping(self) -> None:
@@ -195,6 +195,29 @@ class TestSilence:
 
 
 class TestHelping:
+    def test_too_rarely_to_the_end_at_first(self) -> None:
+        online = [episode(index, 60, 6, success=index % 2 == 0) for index in range(30)]
+        advice = only(with_episodes([demo() for _ in range(20)] + online))
+        assert (advice.rule, advice.severity) == ("lead_first", Severity.HINT)
+        # Of the episodes 15 to 29 it should be 1 - 22/120 of each in the mean.
+        assert advice.figures == {"led": 0.0, "expected": pytest.approx(15 * (1 - 22 / 120)), "alone_share": 0.0}
+        assert (
+            "in 0 of the last 15 training episodes you drove to the end, a hand that leads at first would have in 12"
+            in advice.seen
+        )
+        assert isinstance(advice.evidence, Curve)
+
+    @pytest.mark.parametrize(("led", "said"), [(6, True), (7, False), (15, False)])
+    def test_half_as_often_to_the_end_as_it_should_be_is_enough(self, led: int, said: bool) -> None:
+        failed = [episode(index, 80, success=False) for index in range(30 - led)]
+        demos = [demo() for _ in range(20)]
+        advice = advise(with_episodes(demos + failed + [episode(index, 26, 20) for index in range(led)])).advice
+        assert ("lead_first" in {each.rule for each in advice}) is said
+
+    def test_a_policy_that_succeeds_alone_is_not_to_be_led(self) -> None:
+        alone = [episode(index) for index in range(30)]
+        assert advise(with_episodes([demo() for _ in range(20)] + alone)).advice == ()
+
     def test_before_the_policy_has_tried(self) -> None:
         episodes = good_episodes()
         advice = only(run(takeovers=tuple(good_takeovers(episodes, first_step=6))))
@@ -233,13 +256,13 @@ class TestHelping:
 
 class TestProgress:
     def test_reward_in_too_few_episodes(self) -> None:
-        online = [episode(index, 80, success=index % 5 == 0) for index in range(40)]
+        online = [episode(index, 80, success=index % 5 == 0) for index in range(LED + 40)]
         advice = only(with_episodes([demo() for _ in range(20)] + online))
         assert advice.rule == "reward_too_rare"
         assert "6 of the last 30 training episodes had reward (20%)" in advice.seen
 
     def test_a_third_is_enough(self) -> None:
-        online = [episode(index, 80, success=index % 3 == 0) for index in range(30)]
+        online = [episode(index, 80, success=index % 3 == 0) for index in range(LED + 30)]
         assert advise(with_episodes([demo() for _ in range(20)] + online)).advice == ()
 
     def test_a_checkpoint_that_was_better(self) -> None:
@@ -276,6 +299,10 @@ class TestPlaces:
         assert isinstance(advice.evidence, FieldMap)
         assert advice.evidence.marked == ("4,0",)
         assert advice.evidence.by_cell()[4, 0].n == 4
+
+    def test_two_failures_in_six_are_luck_where_nearly_all_succeed(self) -> None:
+        online = [episode(index, success=index not in {*range(8), 32}) for index in range(150)]
+        assert advise(with_episodes([demo() for _ in range(20)] + online, evaluation=None)).advice == ()
 
     def test_of_training_where_nothing_was_evaluated(self) -> None:
         online = [episode(index, success=index % 25 != 7) for index in range(150)]  # 7: row 2, column 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.statistics import StatisticsError, running_average, running_ratio, wilson_interval
+from console.statistics import StatisticsError, binomial_tail, running_average, running_ratio, wilson_interval
 
 
 class TestWilsonInterval:
@@ -66,3 +66,10 @@ class TestRunningFigures:
             running_ratio([1.0], [1.0, 2.0], 3)
         with pytest.raises(StatisticsError, match="window of 0"):
             running_average([1.0], 0)
+
+
+def test_the_chance_of_so_few_successes_is_the_binomial_distributions() -> None:
+    assert binomial_tail(0, 4, 0.5) == pytest.approx(1 / 16)
+    assert binomial_tail(1, 4, 0.5) == pytest.approx(5 / 16)
+    assert binomial_tail(4, 6, 0.94) == pytest.approx(1 - 0.94**6 - 6 * 0.06 * 0.94**5)
+    assert (binomial_tail(3, 3, 0.2), binomial_tail(2, 3, 1.0)) == (pytest.approx(1.0), 0.0)
