@@ -16,13 +16,13 @@ _FINGERS_M = 0.01  # the jaws reach so far beyond the tool's place
 class ScriptedOperator:
     """Stands where a person would stand, with a seeded hand.
 
-    trained_episodes: those that the run has had before, by which it leads fewer
-
     In a demonstration it drives throughout, with noise on its actions. In training it leads the first episodes from
     somewhere on their way to their end, ever fewer of them (`guided_episodes`; as beta falls in DAgger, Ross et al.,
     AISTATS 2011). In the others it leaves the first `explore_steps` to the policy, then takes over for a few steps
     whenever nothing has come closer for a while: ever less as the policy succeeds. A cube that has been pushed to where
     the tool cannot get ends the episode as failed: nothing that could be learned would come.
+
+    trained_episodes: those that the run has had before, by which it leads fewer
     """
 
     def __init__(self, contract: Contract, settings: OperatorSettings, seed: int, trained_episodes: int = 0) -> None:

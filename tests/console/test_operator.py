@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -28,6 +29,7 @@ from policy.experience import Source
 from robot.safety.emergency import EmergencyStop
 from teleop.attended import AttendedProgram
 from teleop.errors import TeleopError
+from teleop.takeover import OperatorView
 from terminals import Window
 from waiting import eventually
 
@@ -44,6 +46,19 @@ def opened(preset: str, **teleop: object) -> object:
 
 def test_nobody_but_the_program_is_there_unless_a_device_is_named() -> None:
     assert isinstance(opened("fast"), AttendedProgram)
+
+
+@pytest.mark.parametrize(("trained", "leads"), [(0, True), (1_000, False)])
+def test_a_program_that_comes_back_to_a_run_leads_no_more_episodes_than_are_left(trained: int, leads: bool) -> None:
+    settings = load_preset(Settings, "fast")
+    console = Console(file=io.StringIO())
+    seen = OperatorView(
+        np.zeros(len(settings.contract.proprioception), np.float32), np.array([0.25, 0, 0.01, 0, 0], np.float32)
+    )
+    with opened_operator(settings, 0, EmergencyStop(), console, trained_episodes=trained) as operator:
+        operator.begin_episode(demonstrating=False)
+        hands_on = [operator.poll(seen).action is not None for _ in range(settings.operator.explore_steps[0])]
+    assert any(hands_on) is leads
 
 
 def test_the_program_that_sees_the_truth_is_refused_where_there_is_none() -> None:
