@@ -37,7 +37,7 @@ def operator(trained_episodes: int = 0, **settings: object) -> ScriptedOperator:
 
 def helper(**settings: object) -> ScriptedOperator:
     """It leads no episode, and helps only where the policy is stuck."""
-    return operator(guided_episodes=0, **settings)
+    return operator(0, guided_episodes=0, **settings)
 
 
 def test_the_expert_succeeds_from_every_cell_at_least_19_times_in_20() -> None:
