@@ -26,8 +26,8 @@ simulator's truth. **Success** is that of all seeds' trials together, with Wilso
 as independent; seeds differ by more than that, so each stands beside it. **Worst cell** is the worst of all seeds.
 Other conditions differ from the first one, or from the same with fewer steps, in nothing but what is named. Options
 behind a title are those with which that line was measured instead, of an older preset most often; it is not in the
-figures. Parts are examined on half as many trials. **Wall clock** is from the empty folder to the
-report, with the classifier where the run has trained it; the first line had the machine alone, the others shared it.
+figures. Parts are examined on half as many trials. **Wall clock** is from the empty folder to the report, with the
+classifier where the run has trained it; the first line had the machine alone, most others shared it.
 
     python bench/learning.py --conditions all --seeds 0 1 2 --keep     # --list: their names
 

@@ -36,8 +36,8 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "lead_first": Rule(
         "You could lead more at first",
-        "Your way on from where the policy has got to is what it lacks most in the beginning. With a hand that led the "
-        "first episodes to their end, ever fewer of them, a policy came to 99.8 % in simulation, without to 98.0 %.",
+        "Your way on from where the policy has got to is what it lacks most in the beginning. In simulation a policy "
+        "learned better with a hand that led the first episodes to their end, ever fewer of them.",
         (RESULTS,),
         "Let the policy begin, for a second at most, then lead the arm to the end of the task: in nearly every episode "
         "at first, in half of them around the 60th, in none after the 120th.",

@@ -13,7 +13,7 @@ class OperatorThresholds(Frozen):
     episodes: int = Field(
         default=50, gt=0, description="Newest training episodes that are looked at: habits of an hour ago are over."
     )
-    led_episodes: int = Field(
+    guided_episodes: int = Field(
         default=120,
         ge=0,
         description="First training episodes, in which any help is right: led to their end, a policy learned better.",

@@ -19,7 +19,7 @@ def lead_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     """In the first episodes a hand is to lead the arm to the end of the task, ever more rarely."""
     operator = settings.operator
     online = evidence.online_places()
-    if len(online) >= operator.led_episodes:
+    if len(online) >= operator.guided_episodes:
         return None
     if len(online) < operator.lead_window:
         return Lacks(f"{len(online)} training episodes so far, {operator.lead_window} are needed")
@@ -27,7 +27,7 @@ def lead_first(evidence: RunEvidence, settings: CoachSettings) -> Outcome:
     ended_by_hand = {it.episode for it in evidence.takeovers if _ends(it, evidence.episodes[it.episode].steps)}
     led = sum(episode in ended_by_hand for episode in recent)
     alone = sum(evidence.episodes[episode].alone for episode in recent) / len(recent)
-    expected = sum(1 - place / operator.led_episodes for place in range(len(online) - len(recent), len(online)))
+    expected = sum(1 - place / operator.guided_episodes for place in range(len(online) - len(recent), len(online)))
     if led >= operator.lead_share * expected or alone > operator.lead_until:
         return None
     shares = running_average([episode in ended_by_hand for episode in online], operator.lead_window)
@@ -120,12 +120,12 @@ def _ends(takeover: TakeoverEvidence, steps: int) -> bool:
 
 
 def _looked_at(evidence: RunEvidence, operator: OperatorThresholds) -> list[TakeoverEvidence]:
-    return evidence.recent_takeovers(operator.episodes, after=operator.led_episodes)
+    return evidence.recent_takeovers(operator.episodes, after=operator.guided_episodes)
 
 
 def _too_few(evidence: RunEvidence, operator: OperatorThresholds, there: int, of_what: str) -> Outcome:
     """Who does not help any more needs no advice on helping; who has hardly begun cannot be judged."""
-    if len(evidence.online()) - operator.led_episodes >= operator.fewest:
+    if len(evidence.online()) - operator.guided_episodes >= operator.fewest:
         return None
-    after = f" after the first {operator.led_episodes} training episodes" if operator.led_episodes else ""
+    after = f" after the first {operator.guided_episodes} training episodes" if operator.guided_episodes else ""
     return Lacks(f"{there} {of_what}{after} so far, {operator.fewest} are needed")

@@ -38,7 +38,7 @@ def settings_of(runs: Path) -> Settings:
             "contract": CONTRACT.model_dump(),
             "runs": runs,
             "run": "taught",
-            "coach": {"operator": {"led_episodes": 0}},  # it is too short a run to begin by leading
+            "coach": {"operator": {"guided_episodes": 0}},  # it is too short a run to begin by leading
         }
     )
 

@@ -22,6 +22,7 @@ from console.coach.settings import CoachSettings
 from console.report.data import Evaluation, Grid, MetricsRecord, Trial
 from learner.clipping import ClipShares
 from learner.health import FLAG
+from teleop.settings import OperatorSettings
 
 FIELD = Grid(rows=5, columns=5, x_low_m=0.20, x_high_m=0.30, y_low_m=-0.08, y_high_m=0.08)
 DEMOS, LED, EPISODES = 20, 120, 100
@@ -177,6 +178,9 @@ class TestSilence:
         lacks = {each.rule: each.lacks for each in coaching.not_judged}
         assert {"explore_first", "brief_takeovers", "finished_by_hand"} <= lacks.keys()
         assert lacks["explore_first"] == "0 helped episodes after the first 120 training episodes so far, 8 are needed"
+
+    def test_the_scripted_operator_leads_as_many_episodes_as_the_coach_advises(self) -> None:
+        assert CoachSettings().operator.guided_episodes == OperatorSettings().guided_episodes == LED
 
     def test_who_leads_on_afterwards_is_told(self) -> None:
         episodes = [demo() for _ in range(20)] + led_episodes() + [episode(index, 26, 20) for index in range(20)]
